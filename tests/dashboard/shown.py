@@ -42,7 +42,7 @@ from appnet.observe.refusals import Kind, Read, Told
 from appnet.observe.telemetry import Telemetry
 from appnet.optimize import Settings
 from appnet.system.address import ANY_LOCAL_PORT
-from appnet.system.http import own_pages, serve_http
+from appnet.system.http import Handler, own_pages, serve_http
 from tests.quickstart.support import sample
 
 ECHO = "echo.EchoService/echo"
@@ -124,11 +124,18 @@ def many(edges: int) -> Running:
 
 
 @asynccontextmanager
-async def served(*, clustered: bool = False, token: str | None = None) -> AsyncIterator[tuple[Shown, str, Dashboard]]:
-    """What is shown, and where."""
+async def served(
+    *, clustered: bool = False, token: str | None = None, viewer: str = "127.0.0.1"
+) -> AsyncIterator[tuple[Shown, str, Dashboard]]:
+    """What is shown, and where. ``viewer``: the address that those who look have."""
+
+    @web.middleware
+    async def seen_from(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await handler(request.clone(remote=viewer))
+
     shown = Shown(Telemetry(OtlpReceiver(), Keep(Path("nowhere")), None), [running()])
     dashboard = Dashboard(lambda: shown.running, shown.telemetry, clustered=clustered, token=token)
-    application = web.Application(middlewares=[own_pages])
+    application = web.Application(middlewares=[seen_from, own_pages])
     dashboard.add_to(application)
     runner = await serve_http(application, ANY_LOCAL_PORT)
     try:

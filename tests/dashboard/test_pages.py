@@ -185,6 +185,19 @@ async def test_only_who_knows_the_token_changes_anything() -> None:
 
 
 @asynchronous
+async def test_a_token_on_its_way_from_elsewhere_changes_nothing() -> None:
+    async def undo() -> str:
+        raise AssertionError("nobody may do this from there")
+
+    async with served(token="s3cret", viewer="10.1.2.3") as (shown, url, _), ClientSession() as session:
+        shown.running = [replace(running(), actions={"undo": undo})]
+        assert "password" not in (await got(session, f"{url}/dashboard/rollout"))[1]
+        query, headers = {"application": "echo", "action": "undo"}, {"X-AppNet-Token": "s3cret"}
+        async with session.post(f"{url}/dashboard/act", params=query, headers=headers) as answer:
+            assert answer.status == 403
+
+
+@asynchronous
 async def test_the_root_leads_there() -> None:
     async with served() as (_, url, _), ClientSession() as session:
         for path in ("/", "/dashboard"):
@@ -250,4 +263,5 @@ async def test_the_controller_shows_its_applications() -> None:
         for page in ("totals", "records/sums", "traces", "refusals?call=x", "metrics", "dashboard/"):
             assert (await got(session, f"{url}/{page}"))[0] == 200
             assert (await got(session, f"{url}/{page}", {"Host": "attacker.example"}))[0] == 403
+        assert "appnetctl rollout pause NAME -n shop" in rollout
         assert re.search(rf"shop/echo {echo().id} since [\d-]+ [\d:]+: first", rollout)

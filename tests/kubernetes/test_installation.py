@@ -135,6 +135,7 @@ def test_what_can_be_set_is_set(cluster: Cluster, tmp_path: Path) -> None:
         "imagePullSecrets": [{"name": "registry"}],
         "replicas": 2,
         "storeClaim": "telemetry",
+        "dashboardTokenSecret": "dashboard",
         "resources": {"limits": {"memory": "4Gi"}},
         "nodeSelector": {"zone": "a"},
         "tolerations": [{"key": "own", "operator": "Exists"}],
@@ -151,6 +152,9 @@ def test_what_can_be_set_is_set(cluster: Cluster, tmp_path: Path) -> None:
     assert (spec["replicas"], container["resources"]) == (2, {"limits": {"memory": "4Gi"}, **REQUESTS})
     claims = [it["persistentVolumeClaim"]["claimName"] for it in pod["volumes"] if "persistentVolumeClaim" in it]
     assert claims == ["telemetry"]
+    assert [it["secret"]["secretName"] for it in pod["volumes"] if "secret" in it] == ["dashboard"]
+    (mount,) = [it["mountPath"] for it in container["volumeMounts"] if it["name"] == "dashboard-token"]
+    assert f"--dashboard-token-file={mount}/token" in container["args"]
     for it in ("imagePullSecrets", "nodeSelector", "tolerations", "affinity"):
         assert pod[it] == given[it]
 

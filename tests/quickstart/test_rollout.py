@@ -66,6 +66,20 @@ def test_a_version_is_shown_undone_and_replaced(tmp_path: Path) -> None:
         serve.it.wait_for("server-sidecar accepted after", times=3)
         assert outcome(frontend, "naughty") == REFUSED
 
+        assert "the rollout is not paused" in serve.rollout("resume", fails=True)
+        assert serve.rollout("pause").splitlines()[1] == "paused"
+        block(config, "wicked")
+        serve.it.wait_for("waits for `appnetctl rollout resume`")
+        assert outcome(frontend, "naughty") == REFUSED
+        running = versions(serve)
+        assert "paused: version" in serve.rollout("status")
+        assert serve.rollout("undo").splitlines()[1] == "paused", "it has dropped what waited"
+        assert versions(serve) == running
+        block(config, "evil")
+        serve.it.wait_for("waits for `appnetctl rollout resume`", times=2)
+        assert "paused" not in serve.rollout("resume")
+        assert outcome(frontend, "evil") == REFUSED
+
 
 def test_what_is_no_control_plane(tmp_path: Path) -> None:
     with RecordingServer(b"") as other:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 from typing import Any
 
 from appnet.cli.cluster import cluster_of
@@ -11,22 +10,11 @@ from appnet.cli.errors import Screens
 from appnet.cli.live import plain
 from appnet.cli.output import Format, print_data
 from appnet.cli.screen import tell
-from appnet.deploy.kubernetes.client import rollout as cluster_rollout
+from appnet.deploy.kubernetes.client.changes import Action, changed
 from appnet.deploy.kubernetes.client.cluster import Cluster
 from appnet.deploy.kubernetes.client.configurations import condition
 from appnet.deploy.kubernetes.client.rollout import Rollout, rollout_of
 from appnet.deploy.kubernetes.client.waiting import NOBODY, await_ready, controller
-
-
-class Action(Enum):
-    """What to do."""
-
-    STATUS = "status"
-    HISTORY = "history"
-    UNDO = "undo"
-    PROMOTE = "promote"
-    PAUSE = "pause"
-    RESUME = "resume"
 
 
 def cluster_action(
@@ -64,21 +52,8 @@ def _done(action: Action, cluster: Cluster, found: Rollout, to: str | None) -> t
             return _status_data(found), list(_status(found, controller(cluster)))
         case Action.HISTORY:
             return {"history": _history_data(found)}, list(_history(found))
-        case Action.UNDO:
-            undone = cluster_rollout.undo(cluster, found, to)
-            names = [it["metadata"]["name"] for it in undone.changed]
-            data = {"version": undone.revision.version, "changed": names, "notes": list(undone.notes)}
-            told = [f"{cluster.namespace}/{it} is written as in version {undone.revision.version}" for it in names]
-            as_before = f"everything is already written as in version {undone.revision.version}"
-            return data, [*(told or [as_before]), *undone.notes]
-        case Action.PROMOTE:
-            version = cluster_rollout.promote(cluster, found)
-            return {"version": version}, [f"version {version} goes to all proxies"]
-        case Action.PAUSE | Action.RESUME:
-            paused = action is Action.PAUSE
-            cluster_rollout.pause(cluster, found, paused=paused)
-            now = "paused: later changes wait" if paused else "resumed: changes go to the proxies again"
-            return {"paused": paused}, [f"the rollout of {found.name} is {now}"]
+    made = changed(cluster, found, action, to)
+    return made.data, made.lines
 
 
 def _status(found: Rollout, holder: str | None) -> Iterator[str]:

@@ -88,7 +88,8 @@ async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
     broken: set[Path | None] = set()
 
     def files() -> set[Path]:
-        paths = {it.path for it in machine.controller.running.application.sources}
+        versions = machine.controller.running, machine.controller.waiting
+        paths = {it.path for version in versions if version is not None for it in version.application.sources}
         return {it for it in paths | broken if it is not None}
 
     async for saved in saves(files, asyncio.Event()):
@@ -110,7 +111,9 @@ async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
             show_diagnostics(screens.err, rollout.version.application.warnings)
             _show_rollout(machine, rollout, names, screens.out)
         elif mended or saved & set(map(real, files())):
-            tell(screens.out, f"\n{names}: no change for the proxies")
+            waits = machine.controller.waiting
+            paused = f"version {waits.id} waits for `appnetctl rollout resume`" if waits is not None else ""
+            tell(screens.out, f"\n{names}: {paused or 'no change for the proxies'}")
 
 
 async def follow_traffic(machine: LocalMachine, screens: Screens) -> None:

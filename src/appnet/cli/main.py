@@ -30,7 +30,7 @@ GROUPS = {
         "serve": "Run only the control plane, for Envoys that you start yourself.",
         "bootstrap": "Print the bootstrap configuration of such an Envoy.",
         "listener": "Print what an Envoy with its own configuration needs.",
-        "rollout": "Show, undo or promote versions, of `serve` or in a cluster.",
+        "rollout": "Show, undo, promote or pause versions, of `serve` or in a cluster.",
         "reflect": "Get a running server's services by reflection.",
     },
     "Run chains in the mRPC service": {

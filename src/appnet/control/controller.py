@@ -35,7 +35,8 @@ class Controller:
 
     ``running`` is the version that all of them run, but for ``canaries``, nodes by name that run ``candidate`` where
     there is one: what was saved goes to them first. ``past`` are the last few versions that ran before, the last first.
-    ``prepare`` is called before a version is brought to any node. ``replanner`` follows the traffic.
+    ``prepare`` is called before a version is brought to any node. ``replanner`` follows the traffic. While it is
+    ``paused``, nodes keep their versions, and the last one that was saved is ``waiting``.
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class Controller:
         self.nodes: list[Node] = []
         self.canaries = frozenset(canaries)
         self.candidate: Version | None = None
+        self.paused = False
+        self.waiting: Version | None = None
         self.past: deque[Past] = deque(maxlen=_MOST_KEPT)
         self._undone: set[str] = set()
         self._gone_back_to = ""
@@ -82,7 +85,7 @@ class Controller:
 
     async def upgrade(self) -> Rollout | None:
         """Reads everything again and brings what changed to the nodes, or to the canaries where there are any; None
-        where nothing did.
+        where nothing did, or where it waits.
 
         Raises `DiagnosticError` for input that cannot be used and `RolloutError` where a node refuses; in both cases
         all nodes go on with the version before.
@@ -96,16 +99,49 @@ class Controller:
                 raise DiagnosticError(wrong)
             if wrong := list(half_changes(version, before, self.canaries, self.nodes)):
                 raise DiagnosticError(wrong)
+            if self.paused:
+                self._wait(version)
+                return None
             self._prepare(version)
             seconds = time.monotonic() - began
             rollout = await self._bring(version)
             return None if rollout is None else replace(rollout, compile_seconds=seconds)
 
+    def _wait(self, version: Version) -> None:
+        if version.id not in self._undone:
+            self._undone.clear()
+            self.waiting = version if version.id != (self.candidate or self.running).id else None
+
+    async def pause(self) -> None:
+        """Has later versions wait until `resume`. Raises `RolloutError` where they do so already."""
+        async with self._changing:
+            if self.paused:
+                raise RolloutError("the rollout is paused already")
+            self.paused = True
+
+    async def resume(self) -> Rollout:
+        """Brings the version that waits to the nodes, or to the canaries, and later ones when they are saved.
+
+        Raises `RolloutError` where nothing is paused, or a node refuses: all go on with the version before.
+        """
+        async with self._changing:
+            if not self.paused:
+                raise RolloutError("the rollout is not paused")
+            self.paused, version, self.waiting = False, self.waiting, None
+            if version is not None:
+                self._prepare(version)
+            rollout = await self._bring(version) if version is not None else None
+            return rollout or self._as_it_is()
+
+    def _as_it_is(self) -> Rollout:
+        return Rollout(self.candidate or self.running, (), (), {})
+
     @property
     def settled(self) -> bool:
-        """Whether plans may follow traffic: no rollout is under way, no canary is to be judged, and nobody went back to
-        the version that runs."""
-        return not self._changing.locked() and self.candidate is None and self._gone_back_to != self.running.id
+        """Whether plans may follow traffic: no rollout is under way or paused, no canary is to be judged, and nobody
+        went back to the version that runs."""
+        quiet = not self._changing.locked() and not self.paused
+        return quiet and self.candidate is None and self._gone_back_to != self.running.id
 
     async def replan(self, found: Iterable[Better]) -> Rollout | None:
         """Brings the running version by other plans to the nodes, as any version. None where it is not `settled`, or
@@ -134,23 +170,28 @@ class Controller:
         return compile_application(planned.application, self._settings, self._where, running=planned)
 
     async def promote(self) -> Rollout:
-        """Brings what the canaries run to all nodes. Raises `RolloutError` where there is no such thing, or where a
-        node refuses: then it stays with the canaries."""
+        """Brings what the canaries run to all nodes. Raises `RolloutError` where there is no such thing, where the
+        rollout is paused, or where a node refuses: then it stays with the canaries."""
         async with self._changing:
             if self.candidate is None:
                 raise RolloutError("there is no canary to promote")
+            if self.paused:
+                raise RolloutError("the rollout is paused: resume it first")
             others = [it for it in self.nodes if it.name not in self.canaries]
             return await self._replace_running(self.candidate, others)
 
     async def undo(self) -> Rollout:
-        """Brings the canaries back to what the other nodes run, or where there are none all nodes to the version
-        before. What was undone comes back only once another version was saved: any file may be saved meanwhile.
+        """Drops the version that waits. Where none does, brings the canaries back to what the other nodes run, or where
+        there are none all nodes to the version before, paused or not. What was undone comes back only once another
+        version was saved: any file may be saved meanwhile.
 
         Raises `RolloutError` where there is none, or a node refuses.
         """
         async with self._changing:
-            undone = (self.candidate or self.running).id
-            if self.candidate is not None:
+            undone = (self.waiting or self.candidate or self.running).id
+            if self.waiting is not None:
+                self.waiting, rollout = None, self._as_it_is()
+            elif self.candidate is not None:
                 rollout = await self._withdraw(self.candidate)
             elif not self.past:
                 raise RolloutError("no version ran before this one")

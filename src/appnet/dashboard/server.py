@@ -28,6 +28,7 @@ from appnet.dashboard.pages.view import UnknownError, View
 from appnet.dashboard.running import Applications, Explanations
 from appnet.dashboard.trends import Trends
 from appnet.observe.telemetry import Telemetry
+from appnet.system.http import is_loopback
 
 PREFIX = "/dashboard/"
 MOST_STREAMS = 32
@@ -61,7 +62,8 @@ _ASSETS = {"dashboard.css": "text/css", "dashboard.js": "text/javascript"}
 
 class Dashboard:
     """The pages of ``applications``, and of their ``telemetry``. ``clustered``: they are in a cluster. ``token``: who
-    knows it may change what runs; None: nobody may."""
+    knows it may change what runs; None: nobody may. Only those on this machine may, or at the end of a tunnel to it,
+    for the token would be read on its way from elsewhere."""
 
     def __init__(
         self, applications: Applications, telemetry: Telemetry, *, clustered: bool, token: str | None = None
@@ -110,7 +112,10 @@ class Dashboard:
 
     # --- pages ---
 
-    async def _view(self, asked: Mapping[str, str]) -> View:
+    def _acts(self, request: web.Request) -> bool:
+        return self._token is not None and is_loopback(request.remote)
+
+    async def _view(self, asked: Mapping[str, str], *, acts: bool = False) -> View:
         applications = list(self._applications())
         known = [version for it in applications for version in it.known]
         if known != self._known:
@@ -120,7 +125,6 @@ class Dashboard:
             self._counts.modules.update({one.version: it.name for it in artifacts for one in (it, *it.others)})
             self._explanations.keep(known)
         await self._counts.refresh(_TICK_SECONDS * 0.9)
-        acts = self._token is not None
         return View(applications, self._counts, self._trends, self._telemetry, self._explanations, asked, acts)
 
     async def _page(self, request: web.Request) -> web.Response:
@@ -128,7 +132,7 @@ class Dashboard:
         asked = dict(request.query)
         status = 200
         try:
-            page = await _PAGES[name](await self._view(asked))
+            page = await _PAGES[name](await self._view(asked, acts=self._acts(request)))
         except UnknownError as error:
             page, status = Page("Not here", (Lines((str(error),)),), (("Overview", "./"),), live=False), 404
         events = f"events?{urlencode({**asked, 'page': name})}" if page.live else ""
@@ -154,7 +158,8 @@ class Dashboard:
         """Does what a button says. No other site can have a browser send the header with the token."""
         shown = request.headers.get("X-AppNet-Token", "").encode()
         async with self._acting:  # one after another, so that guessing takes its time
-            if self._token is None or not hmac.compare_digest(shown, self._token.encode()):
+            token = (self._token or "").encode()
+            if not self._acts(request) or not hmac.compare_digest(shown, token):
                 await asyncio.sleep(_GUESS_SECONDS)
                 raise web.HTTPForbidden(text="this is not the token\n")
             name, word = request.query.get("application", ""), request.query.get("action", "")
@@ -202,7 +207,7 @@ class Dashboard:
         sent, heard = Sent(), -_ALIVE_SECONDS
         while not self._ending.is_set() and request.transport is not None and not request.transport.is_closing():
             try:
-                news = sent.news(await self._page_now(name, asked))
+                news = sent.news(await self._page_now(name, asked, acts=self._acts(request)))
             except UnknownError:
                 news = sent.gone()
             if news or time.monotonic() >= heard + _ALIVE_SECONDS:
@@ -213,15 +218,15 @@ class Dashboard:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), self._pace)
 
-    async def _page_now(self, name: str, asked: Mapping[str, str]) -> Page:
+    async def _page_now(self, name: str, asked: Mapping[str, str], *, acts: bool) -> Page:
         """The page, made once for all who look at it within a tick."""
-        key = urlencode({**asked, "page": name})
+        key = urlencode({**asked, "page": name, "acts": acts})
         async with self._building:
             began = time.monotonic()
             if began >= self._built_at + _TICK_SECONDS * 0.9:
                 self._built, self._built_at = {}, began
             if key not in self._built:
-                self._built[key] = await _PAGES[name](await self._view(asked))
+                self._built[key] = await _PAGES[name](await self._view(asked, acts=acts))
                 self._pace = max(_TICK_SECONDS, _IDLE_SHARE * (time.monotonic() - began))
             return self._built[key]
 

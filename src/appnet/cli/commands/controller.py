@@ -24,6 +24,7 @@ from appnet.cli.keeping import (
 )
 from appnet.cli.options import address_given
 from appnet.cli.supervise import supervised
+from appnet.cli.tls import DashboardTokenOption, dashboard_token
 from appnet.deploy.kubernetes.names import SYSTEM
 from appnet.system.folders import run_folder
 
@@ -53,6 +54,7 @@ def command(
         Path | None,
         typer.Option(help="Let AppNetConfigs name files in this folder of this machine.", file_okay=False, exists=True),
     ] = None,
+    dashboard_token_file: DashboardTokenOption = None,
 ) -> None:
     """Run the control plane of a cluster: compile its AppNetConfigs, and bring them to the proxies."""
     screens = open_screens()
@@ -80,6 +82,7 @@ def command(
             keep=keep_given(store, folder, keep, keep_bytes),
             grpc=address_given(records_grpc, "--records-grpc") if records_grpc is not None else None,
             forward=forward,
+            dashboard_token=dashboard_token(dashboard_token_file),
             root=Path(os.path.realpath(files)) if files is not None else None,
         )
 

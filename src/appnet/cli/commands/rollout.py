@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from appnet.cli.cluster import USUAL_TIMEOUT, NamespaceOption, TimeoutOption
-from appnet.cli.cluster_rollout import Action, cluster_action
+from appnet.cli.cluster_rollout import cluster_action
 from appnet.cli.errors import open_screens, told_errors
 from appnet.cli.live import plain
 from appnet.cli.options import STATUS, address_given
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.served import asked
+from appnet.deploy.kubernetes.client.changes import Action
 
 EXAMPLES = (
     "appnetctl rollout status",
@@ -21,9 +22,6 @@ EXAMPLES = (
     "appnetctl rollout undo sample-echo-sidecar -n shop --wait",
 )
 PAGE = "local.md"
-
-
-_IN_CLUSTERS = (Action.PAUSE, Action.RESUME)
 
 
 def command(
@@ -50,7 +48,7 @@ def command(
     ] = None,
     output: OutputOption = Format.TEXT,
 ) -> None:
-    """Show which node runs which version, go back to the previous one, or promote a canary.
+    """Show which node runs which version, go back to the previous one, promote a canary, or have later versions wait.
 
     With the name of an AppNetConfig, all of this is about its application in a cluster. There, `undo` writes back what
     an earlier version was made of, even after the controller has restarted.
@@ -64,13 +62,10 @@ def command(
         seconds = USUAL_TIMEOUT if timeout is None else timeout
         cluster_action(action, name, namespace, to=to, wait=seconds if wait else None, output=output, screens=screens)
         return
-    if action in _IN_CLUSTERS:
-        told = f"name an AppNetConfig: nodes of `serve` do not {action.value}"
-        raise typer.BadParameter(told, param_hint="NAME")
     with told_errors():
         place = address_given(status or STATUS, "--status")
-        changes = action in (Action.UNDO, Action.PROMOTE)
-        found = asked(place, "POST", f"/rollout/{action.value}") if changes else asked(place, "GET", "/rollout")
+        looks = action in (Action.STATUS, Action.HISTORY)
+        found = asked(place, "GET", "/rollout") if looks else asked(place, "POST", f"/rollout/{action.value}")
         if output is not Format.TEXT:
             print_data(found, output)
             return
@@ -83,6 +78,8 @@ def _status(found: dict[str, Any]) -> list[str]:
     lines = [f"version {found['version']}"]
     if canary.get("version"):
         lines.append(f"canary {canary['version']} on {', '.join(canary['nodes'])}")
+    if found["paused"]:
+        lines.append(f"paused: version {found['waiting']} waits" if found["waiting"] else "paused")
     width = max(len(it["node"]) for it in found["nodes"])
     for it in found["nodes"]:
         told = it["acceptance"] if it["connected"] or it["acceptance"] == "nacked" else "not connected"

@@ -247,7 +247,7 @@ def command(
         started = FileSource(programs) if programs is not None else None
         upstreams = upstreams_given(upstream)
         settings = RunSettings(sources, folder, Settings(opt_level), where, port, upstreams, started)
-        token = dashboard_token(dashboard_token_file, ANY_LOCAL_PORT)
+        token = dashboard_token(dashboard_token_file)
         work = run_once(settings, screens) if once else run_until_told(settings, token, screens)
         good = asyncio.run(supervised(work))
     if good is None:

@@ -179,6 +179,6 @@ def command(
             forward=forward,
             canaries=tuple(name.strip() for it in canary or () for name in it.split(",")),
         )
-        work = serve_until_told(settings, own[2], dashboard_token(dashboard_token_file, own[2]), screens)
+        work = serve_until_told(settings, own[2], dashboard_token(dashboard_token_file), screens)
         asyncio.run(supervised(work, alone=True))
     screens.out.print("stopped")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from appnet.control.controller import Controller
-from appnet.control.rollout import RolloutError
+from appnet.control.rollout import Rollout, RolloutError
 from appnet.processors.processor import Node
 from appnet.system.http import is_loopback
 
+WORDS = ("undo", "promote", "pause", "resume")
+"""What can be done of a rollout."""
+
 
 class RolloutPages:
-    """``GET /rollout``, ``POST /rollout/undo`` and ``POST /rollout/promote`` for a controller.
+    """``GET /rollout``, and ``POST /rollout/WORD`` for each of `WORDS`, for a controller.
 
     Only this machine may change anything, and no page that a browser shows. ``told`` hears of each change.
     """
@@ -25,27 +29,35 @@ class RolloutPages:
     def add_to(self, application: web.Application) -> None:
         """Adds the pages."""
         application.router.add_get("/rollout", self._status)
-        application.router.add_post("/rollout/undo", self._undo)
-        application.router.add_post("/rollout/promote", self._promote)
+        for word in WORDS:
+            application.router.add_post(f"/rollout/{word}", partial(self._changed, word))
 
     async def _status(self, _request: web.Request) -> web.Response:
         return web.json_response(await self._described())
 
-    async def _undo(self, request: web.Request) -> web.Response:
-        return await self._changed(request, "undo")
-
-    async def _promote(self, request: web.Request) -> web.Response:
-        return await self._changed(request, "promote")
-
     async def change(self, word: str) -> str:
-        """Does `undo` or `promote`, and says what came of it. Raises `RolloutError`."""
-        rollout = await (self._controller.undo() if word == "undo" else self._controller.promote())
-        nodes = ", ".join(rollout.accept_seconds) or "no node has anything new"
-        told = f"rollout {word}: version {rollout.version.id} ({nodes})"
+        """Does what one of `WORDS` says, and tells what came of it. Raises `RolloutError`."""
+        rollout = await self._done(word)
+        if rollout is None:
+            told = "rollout pause: later versions wait"
+        else:
+            nodes = ", ".join(rollout.accept_seconds) or "no node has anything new"
+            told = f"rollout {word}: version {rollout.version.id} ({nodes})"
         self._told(told)
         return told
 
-    async def _changed(self, request: web.Request, word: str) -> web.Response:
+    async def _done(self, word: str) -> Rollout | None:
+        match word:
+            case "undo":
+                return await self._controller.undo()
+            case "promote":
+                return await self._controller.promote()
+            case "resume":
+                return await self._controller.resume()
+        await self._controller.pause()
+        return None
+
+    async def _changed(self, word: str, request: web.Request) -> web.Response:
         if "Origin" in request.headers or not is_loopback(request.remote):
             return web.json_response({"error": "only programs on the control plane's machine may do this"}, status=403)
         try:
@@ -60,6 +72,8 @@ class RolloutPages:
         return {
             "version": it.running.id,
             "canary": {"version": candidate, "nodes": sorted(it.canaries)} if it.canaries else None,
+            "paused": it.paused,
+            "waiting": it.waiting.id if it.waiting is not None else None,
             "nodes": [await self._node(node) for node in it.nodes],
             "suggested": [str(plan) for plan in it.replanner.suggestions(it.running)],
             "history": [{"version": past.version.id, "until": past.until} for past in it.past],

@@ -18,7 +18,7 @@ from appnet.control.rollout import artifacts_of
 from appnet.dashboard import Dashboard, Running
 from appnet.dashboard.running import Past
 from appnet.deploy.local.machine import LocalMachine
-from appnet.deploy.local.rollouts import RolloutPages
+from appnet.deploy.local.rollouts import WORDS, RolloutPages
 from appnet.diagnostics.near import suggestion
 from appnet.observe.metrics import metrics_page
 from appnet.observe.refusals import Refusal
@@ -73,13 +73,16 @@ class StatusServer:
         it = self._machine.controller
         name = it.running.application.application.name
         past = [Past(one.version.id, f"until {moment(one.until)}") for one in it.past]
-        canaries = f"canaries: {', '.join(sorted(it.canaries))}" if it.canaries else ""
+        notes = [f"canaries: {', '.join(sorted(it.canaries))}"] if it.canaries else []
+        if it.paused:
+            notes.append(f"paused: version {it.waiting.id} waits" if it.waiting is not None else "paused")
         address = f" --status {self.address}"
-        words = ("undo", *(["promote"] if it.canaries else []))
+        words = [word for word in WORDS if word != "promote" or it.canaries]
         commands = [f"appnetctl rollout {word}{address}" for word in words]
         actions = {word: partial(self._rollouts.change, word) for word in words}
         nodes = [(node, it.meant_for(node)) for node in it.nodes]
-        yield Running(name, "", it.running, it.candidate, it.versions, nodes, past, canaries, commands, actions)
+        note = "; ".join(notes)
+        yield Running(name, "", it.running, it.candidate, it.versions, nodes, past, note, commands, actions)
 
     async def _ok(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

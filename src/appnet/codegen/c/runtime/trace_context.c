@@ -158,11 +158,11 @@ static void context_pass_b3(an_call *call, const an_trace *trace) {
 }
 
 static void context_pass_b3_many(an_call *call, const an_trace *trace) {
-  char span_id[16], parent_id[16];
+  char span_id[16];
   context_write(span_id, trace->span_id, 8);
-  context_write(parent_id, trace->parent.span_id, 8);
   context_set(call, AN_TEXT("x-b3-spanid"), span_id, sizeof span_id);
-  context_set(call, AN_TEXT("x-b3-parentspanid"), parent_id, sizeof parent_id);
+  /* The span tells its parent itself. Here, it would stay where an Envoy that traces puts its own span in place of ours. */
+  context_forget(call, AN_TEXT("x-b3-parentspanid"));
   context_set(call, AN_TEXT("x-b3-sampled"), "1", 1);
 }
 

@@ -15,6 +15,7 @@ FIELD_MANAGER = "appnetctl"
 """Whose fields those are that `appnetctl` writes."""
 
 JSON, APPLY, MERGE = "application/json", "application/apply-patch+yaml", "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 _NOT_INSTALLED = (
@@ -105,7 +106,7 @@ class Cluster:
                 raise self._refusal(status, "\n".join(lines), path)
             yield lines
 
-    def send(self, method: str, path: str, body: Object, kind: str = JSON, **parameters: str) -> Object:
+    def send(self, method: str, path: str, body: Object | list[Object], kind: str = JSON, **parameters: str) -> Object:
         """Writes something; what it has become. Raises `ClusterError`."""
         headers = {"Content-Type": kind}
         return self.ask(Request(method, path, parameters, json.dumps(body), headers))

@@ -8,6 +8,7 @@ from appnet.application.appnet_config import CHAINS
 from appnet.deploy.kubernetes.client.cluster import (
     APPLY,
     FIELD_MANAGER,
+    JSON_PATCH,
     MERGE,
     TABLE,
     Cluster,
@@ -154,11 +155,18 @@ def patch(cluster: Cluster, name: str, changed: Object) -> Object:
 
 
 def replace(cluster: Cluster, body: Object) -> Object:
-    """Writes an AppNetConfig as it is to be, unless somebody else did so since it was read. Raises `ClusterError`."""
+    """Writes the spec and the annotations of an AppNetConfig, unless somebody else did so since it was read. Raises
+    `ClusterError`."""
     metadata = body["metadata"]
     path = configurations_path(metadata["namespace"], metadata["name"])
+    written = {
+        "/metadata/resourceVersion": metadata["resourceVersion"],
+        "/metadata/annotations": metadata.get("annotations") or {},
+        "/spec": body["spec"],
+    }
+    changes = [{"op": "add", "path": it, "value": value} for it, value in written.items()]
     try:
-        return cluster.send("PUT", path, body, fieldManager=FIELD_MANAGER)
+        return cluster.send("PATCH", path, changes, JSON_PATCH, fieldManager=FIELD_MANAGER)
     except ConflictError:
         told = f"somebody else changed {metadata['name']} at the same time: look at it, then try again"
         raise ClusterError(told) from None

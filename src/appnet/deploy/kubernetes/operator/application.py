@@ -40,7 +40,7 @@ from appnet.deploy.kubernetes.operator.ends import (
 from appnet.deploy.kubernetes.operator.judged import Judge, Judged
 from appnet.deploy.kubernetes.operator.passwords import Passwords
 from appnet.deploy.kubernetes.operator.revisions import Revisions
-from appnet.deploy.kubernetes.operator.rollout import ClusterRollout, undo_of
+from appnet.deploy.kubernetes.operator.rollout import ClusterRollout, paused, undo_of
 from appnet.deploy.kubernetes.operator.sharing import all_apart, doors, kept_apart, wanted_store
 from appnet.deploy.kubernetes.operator.sources import own_texts, references, services_text
 from appnet.deploy.kubernetes.operator.status import Seen, Standing, news, status_of
@@ -132,6 +132,16 @@ class ClusterApplication:
     def groups(self) -> set[str]:
         """The names of its proxies' groups."""
         return {it.group for it in self._ends}
+
+    @property
+    def configurations(self) -> list[str]:
+        """The names of its AppNetConfigs."""
+        return sorted(configurations_of(self._around.world, self.key))
+
+    @property
+    def paused(self) -> bool:
+        """Whether versions wait."""
+        return paused(configurations_of(self._around.world, self.key).values())
 
     @property
     def nodes(self) -> list[ClusterNode]:

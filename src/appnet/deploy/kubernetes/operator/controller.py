@@ -72,7 +72,7 @@ class ControllerSettings:
     ``address``: by which they reach it, in the same way. ``records``: where elements' records come.
     ``status``: of probes and metrics. ``namespace``: the controller's own. ``folder``: for its files. ``keep``: of
     telemetry. ``root``: of the files that AppNetConfigs may name; None: none. ``grpc``: where records come over gRPC as
-    well. ``forward``: where they go on to."""
+    well. ``forward``: where they go on to. ``dashboard_token``: of who may change rollouts on the dashboard."""
 
     bind: Address
     address: Address
@@ -84,6 +84,7 @@ class ControllerSettings:
     root: Path | None = None
     grpc: Address | None = None
     forward: Collector | None = None
+    dashboard_token: str | None = None
     identity: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
 
 
@@ -91,7 +92,7 @@ async def control(settings: ControllerSettings, client: AsyncClient) -> NoReturn
     """Works until it is cancelled. Raises `ControllerError`, and OSError for addresses that cannot be had."""
     receiver = OtlpReceiver(settings.records, grpc=settings.grpc)
     telemetry = Telemetry(receiver, settings.keep, settings.forward)
-    async with Pages(settings.status, telemetry) as pages:
+    async with Pages(settings.status, telemetry, settings.dashboard_token) as pages:
         leadership = Leadership(client, settings.namespace, settings.identity)
         try:
             await leadership.acquire()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from aiohttp import web
 from prometheus_client.core import GaugeMetricFamily
@@ -15,6 +16,8 @@ from appnet.control.refused import program_of
 from appnet.control.replan import Better, suggested_metric
 from appnet.dashboard import Dashboard, Running
 from appnet.dashboard.running import Past
+from appnet.deploy.kubernetes.client.changes import CHANGES
+from appnet.deploy.kubernetes.operator.acting import act
 from appnet.deploy.kubernetes.operator.application import ClusterApplication
 from appnet.observe.metrics import metrics_page
 from appnet.observe.refusals import Refusal
@@ -29,12 +32,12 @@ class Pages:
     """Serves ``/healthz``, ``/readyz``, ``/metrics`` and the `Dashboard` on ``address``. Use it as an async context
     manager.
 
-    It is ready once ``applications`` are known and proxies are served. Entering raises OSError where the address cannot
-    be had.
+    It is ready once ``applications`` are known and proxies are served. With a ``token``, the dashboard has buttons for
+    those who know it. Entering raises OSError where the address cannot be had.
     """
 
-    def __init__(self, address: Address, telemetry: Telemetry) -> None:
-        self._address, self.telemetry = address, telemetry
+    def __init__(self, address: Address, telemetry: Telemetry, token: str | None = None) -> None:
+        self._address, self.telemetry, self._token = address, telemetry, token
         self._runner: web.AppRunner | None = None
         self.applications: Callable[[], Iterable[ClusterApplication]] | None = None
         self.delivery: Delivery | None = None
@@ -46,7 +49,7 @@ class Pages:
         application.router.add_get("/readyz", self._ready)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/native", self._native)
-        Dashboard(self._running, self.telemetry, clustered=True).add_to(application)
+        Dashboard(self._running, self.telemetry, clustered=True, token=self._token).add_to(application)
         self.telemetry.add_pages(application)
         RefusalsPage(self.telemetry.refusals, self._program).add_to(application)
         self._runner = await serve_http(application, self._address)
@@ -67,9 +70,16 @@ class Pages:
             past = [Past(version, f"since {moment(at)}: {why}") for version, at, why in rollout.past]
             refused = rollout.refused
             why = f"{refused.node} refused version {refused.version}: {refused.error}" if refused is not None else ""
-            now, nodes = rollout.running, [(node, rollout.meant_for(node)) for node in it.nodes]
-            note, undo = why or rollout.told_canary(), f"appnetctl rollout undo NAME -n {namespace}"
-            yield Running(name, namespace, now, rollout.candidate, rollout.versions, nodes, past, note, [undo])
+            note = "; ".join(filter(None, (why or rollout.told_canary(), "paused" if it.paused else "")))
+            nodes = [(node, rollout.meant_for(node)) for node in it.nodes]
+            one = next(iter(it.configurations), "NAME")
+            words = [word.value for word in CHANGES]
+            commands = [f"appnetctl rollout {word} {one} -n {namespace}" for word in words]
+            actions = {word.value: partial(act, it, word) for word in CHANGES}
+            known = rollout.versions
+            yield Running(
+                name, namespace, rollout.running, rollout.candidate, known, nodes, past, note, commands, actions
+            )
 
     async def _alive(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

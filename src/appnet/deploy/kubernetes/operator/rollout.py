@@ -88,7 +88,7 @@ class ClusterRollout:
         return (
             self.running is not None
             and (self.running.id, self.candidate, self.refused) == (version.id, None, None)
-            and not any(it["spec"].get("rollout", {}).get("paused") for it in configurations)
+            and not paused(configurations)
             and undo_of(configurations).partition("@")[0] != version.id
         )
 
@@ -143,6 +143,11 @@ class ClusterRollout:
         self.running, self.candidate, self._canaries = before, None, set()
         for it in self._nodes():
             self.arrived(it)
+
+
+def paused(configurations: Iterable[Object]) -> bool:
+    """Whether versions wait."""
+    return any((it.get("spec", {}).get("rollout") or {}).get("paused") for it in configurations)
 
 
 def undo_of(configurations: Iterable[Object]) -> str:
