@@ -11,14 +11,13 @@ from benchmarks.journey import STOPS, Stop
 
 pytestmark = pytest.mark.judges
 
-GATE, WALL, WARD, DESK = STOPS
+_, WALL, WARD, DESK = STOPS
 
 
-@pytest.mark.parametrize(("target", "killed"), [("native", WALL), ("wasm", WARD), ("native", DESK)])
-def test_counts_are_those_of_the_load_generator(target: str, killed: Stop) -> None:
-    found = asyncio.run(run(target, 3_000, lambda _: None, parts=(None, killed), rate=1_000.0))
-    assert found.calls >= 3_000
+@pytest.mark.parametrize(("target", "parts"), [("native", (None, WALL, DESK)), ("wasm", (WARD,))])
+def test_counts_are_those_of_the_load_generator(target: str, parts: tuple[Stop | None, ...]) -> None:
+    calls = 1_000 * len(parts)
+    found = asyncio.run(run(target, calls, lambda _: None, parts, rate=800.0))
+    assert found.calls >= calls
     assert found.wrong == []
-    (kill,) = found.kills
-    assert kill.stop is killed
-    assert kill.untold.calls < found.calls
+    assert [it.stop for it in found.kills] == [it for it in parts if it]
