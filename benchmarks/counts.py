@@ -46,6 +46,7 @@ TITLES = {
 }
 _CONNECTIONS, _STREAMS = 4, 8
 _LOOK_SECONDS, _SETTLE_SECONDS = 0.02, 40.0
+_QUIET_SECONDS = 2.5  # where a kill may explain what is not there yet
 _EVICTIONS_LATE_NS = 5 * 10**8  # they come to the counts with the records, which are looked at more often
 
 
@@ -171,10 +172,13 @@ class Run:
     ) -> None:
         """Notes the lines of a part, once all that it did has been told; or as they are after some time."""
         deadline, found = time.monotonic() + _SETTLE_SECONDS, list[Line]()
+        changed = time.monotonic()
         while time.monotonic() < deadline:
-            found = list(self._lines(seen, before, killed))
-            told = killed is None or all(self._posts.last(it.node, self._born[it]) >= ended_ns for it in STOPS)
-            if told and all(it.right for it in found):
+            last, found = found, list(self._lines(seen, before, killed))
+            changed = time.monotonic() if found != last else changed
+            told = all(self._posts.last(it.node, self._born[it]) >= ended_ns for it in STOPS)
+            quiet = told and time.monotonic() > changed + _QUIET_SECONDS
+            if (killed is None or quiet) and all(it.right for it in found):
                 break
             await asyncio.sleep(0.1)
         self.found.lines.append(found)
