@@ -135,7 +135,10 @@ class Run:
                 kill = await self._kill(victim)
             await self._entered.until(start + 2 * self._calls // 3)
             await self._way.upgrade()
-            await self._entered.until(start + self._calls)
+            upgraded = await self._entered.look()
+            await self._entered.until(
+                max(start, upgraded - 2 * self._calls // 3) + self._calls
+            )  # new versions are called
             load.stop()
             result = await asyncio.to_thread(load.result)
         ended_ns = time.time_ns() - (time.monotonic_ns() - max(it.last_end for it in result.outcomes))
