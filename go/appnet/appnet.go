@@ -174,9 +174,7 @@ func Close() {
 	every.mu.Lock()
 	defer every.mu.Unlock()
 	for _, it := range every.ends {
-		if v := it.current.Load(); v != nil {
-			v.close()
-		}
+		it.close()
 	}
 }
 

@@ -215,13 +215,9 @@ func (l *live) take(told nodePart) error {
 	if err != nil {
 		return err
 	}
-	before := l.current.Load()
 	l.parts = parts
 	l.last.note(told)
 	l.use(v)
-	if before != nil {
-		go before.flush(true) // a receiver may take its time, and the control plane waits for an answer
-	}
 	return nil
 }
 
@@ -235,29 +231,33 @@ const recordsEvery = time.Second
 func (e *end) sendRecords() {
 	for range time.Tick(recordsEvery) {
 		setWall()
-		if v := e.current.Load(); v != nil {
-			v.flush(false)
-		}
+		e.flush(false)
 	}
 }
 
-// flush sends what chains have to tell so far.
-func (v *version) flush(last bool) {
-	for _, it := range v.chains {
+// flush sends what chains have to tell so far, also those of versions before that calls still pass.
+func (e *end) flush(last bool) {
+	chains := e.before.passed()
+	if v := e.current.Load(); v != nil {
+		chains = append(chains, v.chains...)
+	}
+	for _, it := range chains {
 		at, wall := it.time()
 		flush(it.instance, it.records, at, wall, last)
+		runtime.KeepAlive(it)
 	}
-	runtime.KeepAlive(v)
 }
 
-// close ends what the version shares with others.
-func (v *version) close() {
-	for _, it := range v.chains {
-		if it.carrier != nil {
-			it.carrier.close()
+// close ends what the end shares with others.
+func (e *end) close() {
+	if v := e.current.Load(); v != nil {
+		for _, it := range v.chains {
+			if it.carrier != nil {
+				it.carrier.close()
+			}
 		}
 	}
-	v.flush(true)
+	e.flush(true)
 }
 
 // flush sends records, spans and counts of an instance; the last time, counts even if that was just done.

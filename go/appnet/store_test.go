@@ -103,7 +103,7 @@ func TestSharedState(t *testing.T) {
 		return strings.Contains(ends[0].current.Load().chains[0].instance.State(), "limit.begun = 0\n")
 	})
 	for _, it := range ends {
-		it.current.Load().close()
+		it.close()
 	}
 	if code := called(ends[0]); code != codes.Unavailable {
 		t.Fatalf("after the end: %s", code)
@@ -124,7 +124,7 @@ func TestNoStore(t *testing.T) {
 			t.Fatal(code)
 		}
 	}
-	e.current.Load().close()
+	e.close()
 }
 
 func eventually(t *testing.T, is func() bool) {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -123,19 +124,24 @@ func newPair(t *testing.T, name string, share uint32, client []grpc.DialOption, 
 	p := &tracedPair{receiver: newReceiver()}
 	for _, server := range []bool{false, true} {
 		e := newEnd(map[bool]string{false: "frontend", true: "server"}[server], server, settings{patience: time.Second, engine: testEngine})
-		it := part(t, name, server)
-		it.Chains[0].Name += t.Name()
-		it.Chains[0].TraceShare = share
-		it.Records = p.at
-		v, err := e.versionOf([]*control.Version{it})
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.use(v)
 		p.ends = append(p.ends, e)
+		p.use(t, e, name, share)
 	}
 	p.client = connected(t, &p.service, append(serverOptions(p.ends[1]), server...), append(clientOptions(p.ends[0]), client...))
 	return p
+}
+
+// use makes an end run the chain of this name, anew where it did before.
+func (p *tracedPair) use(t *testing.T, e *end, name string, share uint32) {
+	it := part(t, name, e.server)
+	it.Chains[0].Name += t.Name()
+	it.Chains[0].TraceShare = share
+	it.Records = p.at
+	v, err := e.versionOf([]*control.Version{it})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.use(v)
 }
 
 // told flushes, until so many spans have come.
@@ -144,7 +150,7 @@ func (p *tracedPair) told(t *testing.T, count int) []span {
 	var found []span
 	waitFor(t, func() bool {
 		for _, e := range p.ends {
-			e.current.Load().flush(false)
+			e.flush(false)
 		}
 		found = p.spans(t)
 		return len(found) >= count
@@ -350,18 +356,40 @@ func TestSpansThatNobodyTakesAreCounted(t *testing.T) {
 	if _, err := p.client.UnaryCall(with(t, "traceparent", sampled), request("hello")); err != nil {
 		t.Fatal(err)
 	}
-	p.ends[0].current.Load().flush(false)
+	p.ends[0].flush(false)
 	if p.refusing.Load() == 0 {
 		t.Fatal("nothing was posted")
 	}
 	p.away.Store(false)
-	p.ends[0].current.Load().flush(true)
+	p.ends[0].flush(true)
 	if !bytes.Contains(p.receiver.told(metrics), []byte("appnet.spans.dropped")) {
 		t.Error("they are not counted")
 	}
 	if len(p.spans(t)) != 0 {
 		t.Error("they came all the same")
 	}
+}
+
+// What a call does in a chain that was replaced meanwhile is told when it ends, and not only once the chain does.
+func TestReplacedChainsTellWhatCallsDo(t *testing.T) {
+	p := newPair(t, "none", 0, nil)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would end the chain
+	ctx, cancel := context.WithCancel(with(t, "traceparent", sampled))
+	ended := make(chan error)
+	go func() {
+		_, err := p.client.UnaryCall(ctx, request("slow"))
+		ended <- err
+	}()
+	waitFor(t, func() bool { return p.calls.Load() == 1 }, func() string { return "it does not reach the server" })
+	for _, e := range p.ends {
+		p.use(t, e, "none", 0)
+		e.flush(true)
+	}
+	cancel()
+	if err := <-ended; status.Code(err) != codes.Canceled {
+		t.Fatal(err)
+	}
+	p.told(t, 2)
 }
 
 // Where nothing is told, nothing is traced either, and the context goes on as it came.

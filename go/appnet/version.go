@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -31,9 +33,39 @@ type end struct {
 	options settings
 
 	current atomic.Pointer[version]
+	before  earlier
 	first   chan struct{} // closed once there is a version
 	once    sync.Once
 	wrong   atomic.Pointer[error] // why there is none
+}
+
+// earlier are chains of versions before, which calls may still pass.
+type earlier struct {
+	mu     sync.Mutex
+	chains []weak.Pointer[chain]
+}
+
+func (e *earlier) add(v *version) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, it := range v.chains {
+		e.chains = append(e.chains, weak.Make(it))
+	}
+}
+
+// passed are those that the garbage collector has not ended yet.
+func (e *earlier) passed() []*chain {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var found []*chain
+	e.chains = slices.DeleteFunc(e.chains, func(it weak.Pointer[chain]) bool {
+		c := it.Value()
+		if c != nil {
+			found = append(found, c)
+		}
+		return c == nil
+	})
+	return found
 }
 
 func newEnd(service string, server bool, options settings) *end {
@@ -42,7 +74,9 @@ func newEnd(service string, server bool, options settings) *end {
 
 // use makes a version the current one: calls that begin from now on pass it, others end on the one they began with.
 func (e *end) use(v *version) {
-	e.current.Store(v)
+	if before := e.current.Swap(v); before != nil {
+		e.before.add(before)
+	}
 	e.once.Do(func() { close(e.first) })
 }
 

@@ -46,6 +46,14 @@ def test_a_bootstrap_is_one_for_envoy() -> None:
     assert json.loads(made.stdout)["node"] == {"id": "a-sidecar", "cluster": "a"}
 
 
+def test_waypoints_and_the_sidecars_of_their_clients_ask_one_control_plane(tmp_path: Path) -> None:
+    ambient = sample(tmp_path).with_name("sample_echo_ambient.yaml")
+    with serving(tmp_path, ambient, "--upstream=server=127.0.0.1:1") as serve:
+        told = serve.rollout("status")
+    assert "server-ambient" in told
+    assert "frontend-sidecar" in told
+
+
 def test_an_envoy_that_trusts_another_runs_nothing(tmp_path: Path) -> None:
     with RecordingServer(frame(string_field(1, b"hit"))) as upstream, ExitStack() as stack:
         server = f"--upstream=server=127.0.0.1:{upstream.port}"

@@ -79,6 +79,7 @@ class NodeSettings:
     dropped. ``bind``: where it takes calls; port 0 is a free one. ``chains``: the names of all artifacts that it may be
     given, in request order. ``instance``: of its service, as the program is told by $APPNET_NODE. ``application``: what
     it is part of; empty where nobody asks. ``gateway``: the secret of the gateway to stores; empty: there is none.
+    ``processor``: whose node it is, by name; empty where nobody asks.
     """
 
     name: str
@@ -92,6 +93,7 @@ class NodeSettings:
     instance: str = ""
     application: str = ""
     gateway: bytes = field(default=b"", repr=False)
+    processor: str = ""
 
 
 class Acceptance(Enum):
@@ -589,6 +591,8 @@ class Processor(Protocol):
 
     name: str
     """As configurations have it."""
+    control: str
+    """The kind of control plane that its nodes ask: one is for the nodes of all processors of that kind."""
     targets: Mapping[str, Target]
     """By name; the first is the one to take where nobody says."""
     sides: Sequence[Side]

@@ -62,7 +62,7 @@ def test_a_node_lets_wasm_modules_reply_until_the_last_one_that_does_has_gone(ta
     settings = NodeSettings(
         "node", EdgeEnd("frontend", "server", Side.CLIENT), (ANY_LOCAL_PORT,), tmp_path, ANY_LOCAL_PORT
     )
-    node = EnvoyNode(settings, "sidecar", told, SigningKey.generate())  # type: ignore[arg-type]
+    node = EnvoyNode(settings, told, SigningKey.generate())  # type: ignore[arg-type]
     cached, plain = (artifacts(target, cached=it) for it in (True, False))
     for number, it in enumerate((plain, cached, plain, plain)):
         node.offer(str(number), it)

@@ -64,7 +64,7 @@ async def test_since_when_it_is_accepted(tmp_path: Path) -> None:
     async with LibraryControl() as control:
         end, host = EdgeEnd("shop", "orders", Side.CLIENT), Address("127.0.0.1", 1)
         key = user_key()
-        nodes = LibraryNodes("grpc", control, Signer(key))
+        nodes = LibraryNodes(control, Signer(key))
         node = await nodes.start(NodeSettings("shop-grpc", end, (host,), tmp_path, None), "1", ())
         offered = (await node.answer("1", 0)).since
         await asyncio.sleep(0.05)

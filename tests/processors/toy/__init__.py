@@ -106,7 +106,7 @@ class ToyDriver:
 class Toy:
     """The seam, by the interpreter."""
 
-    name = "toy"
+    name = control = "toy"
     targets: Mapping[str, Target] = {"interpreted": Target("interpreted", "toy", gives=_GIVES, alone=_GIVES)}
     sides = tuple(Side)
     parts = (Requirement("Toy", lambda: "1.0", "play"),)

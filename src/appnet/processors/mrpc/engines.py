@@ -53,7 +53,7 @@ TARGETS = {ENGINE: Target(ENGINE, "chain", _GIVES, _GIVES, inside=True, one_deni
 class MrpcEngines:
     """The seam, by engines that open the same code as gRPC libraries."""
 
-    name = "mrpc"
+    name = control = "mrpc"
     targets = TARGETS
     sides: Sequence[Side] = tuple(Side)
 
