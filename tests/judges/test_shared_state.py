@@ -13,7 +13,7 @@ from appnet.deploy.local.trial import get
 from appnet.state.server import running_store, store_folder, store_url
 from tests.quickstart.support import settings_of
 from tests.quickstart.test_merged_state import BOTH, counting, frontends, settled
-from tests.quickstart.test_shared_state import HANDLERS, limited, refused_while_away, upgraded, waiting_in
+from tests.quickstart.test_shared_state import HANDLERS, limited, patient, refused_while_away, upgraded, waiting_in
 from tests.support.asynchronous import asynchronous
 
 pytestmark = pytest.mark.judges
@@ -32,7 +32,8 @@ async def test_wasm_and_native_envoys_let_a_limit_pass_exactly(tmp_path: Path) -
     for it in ("native", "wasm"):
         (tmp_path / it).mkdir()
     native, wasm = (
-        settings_of(limited(tmp_path / it, 60), tmp_path / it, it, store_url(folder)) for it in ("native", "wasm")
+        settings_of(patient(limited(tmp_path / it, 60)), tmp_path / it, it, store_url(folder))
+        for it in ("native", "wasm")
     )
     with running_store(folder):
         async with LocalMachine(wasm) as one, LocalMachine(native) as other:
@@ -59,7 +60,7 @@ async def test_upgrades_of_wasm_go_on_with_what_is_left(tmp_path: Path) -> None:
 
 @asynchronous
 async def test_weak_state_beside_strong_state_in_wasm(tmp_path: Path) -> None:
-    async with LocalMachine(settings_of(counting(tmp_path, BOTH), tmp_path, "wasm")) as machine:
+    async with LocalMachine(settings_of(patient(counting(tmp_path, BOTH)), tmp_path, "wasm")) as machine:
         at = frontends(machine)
         assert await answers(at, 100) == {"": 60, "none left": 40}
         await settled(at, 60060)

@@ -28,6 +28,12 @@ def limited(folder: Path, burst: int) -> Path:
     return two_frontends(folder, fault=fault)
 
 
+def patient(config: Path) -> Path:
+    """The configuration, whose calls wait for a store as long as it takes: a gateway shares the test's event loop."""
+    config.write_text(config.read_text().replace("\nspec:\n", "\nspec:\n  state:\n    timeout: 30s\n"))
+    return config
+
+
 @asynchronous
 async def test_two_envoys_let_a_global_limit_pass_exactly(tmp_path: Path) -> None:
     burst = 40
@@ -92,7 +98,7 @@ async def test_every_part_of_a_call_can_wait(tmp_path: Path, name: str) -> None:
 
 async def waiting_in(handlers: str, tmp_path: Path, target: str) -> None:
     """Two proxies let 20 calls pass together, whose handlers wait for the store."""
-    config = limited(tmp_path, 1)
+    config = patient(limited(tmp_path, 1))
     state = "state:\n    @consistency(strong)\n    count: int\n    @consistency(strong)\n    inside: int\n\ninit():\n    pass\n\n"
     config.with_name("fault.appnet").write_text(state + handlers)
     async with LocalMachine(settings_of(config, tmp_path, target)) as machine:
@@ -130,7 +136,7 @@ async def test_upgrades_go_on_with_what_is_left(tmp_path: Path) -> None:
 async def upgraded(tmp_path: Path, target: str) -> None:
     """Proxies are upgraded between the calls that a limit lets pass."""
     burst = 10
-    config = limited(tmp_path, burst)
+    config = patient(limited(tmp_path, burst))
     element = config.with_name("fault.appnet")
     async with LocalMachine(settings_of(config, tmp_path, target)) as machine:
         frontends = [it.program.address for it in machine.instances["frontend"]]
