@@ -323,6 +323,33 @@ EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t cont
   return take_turn(it, (turn){.event = TURN_REQUEST_HEADERS, .end = end != 0});
 }
 
+#if SEES_REQUEST_BODY || SEES_RESPONSE_BODY || SEES_RESPONSE
+static an_view body_bytes(uint32_t buffer, size_t from, size_t size) {
+  uint8_t *bytes = NULL;
+  size_t found = 0;
+  if (size == 0 || proxy_get_buffer_bytes(buffer, from, size, &bytes, &found) != 0) return (an_view){NULL, 0};
+  return (an_view){bytes, found};
+}
+
+/* What was shown of the buffer becomes these bytes. Envoy puts bytes but to the front of a buffer: so what is there goes along. */
+static void put(flow *flow, uint32_t buffer, size_t shown, an_view body) {
+  an_buffer all = {0};
+  const an_view judged = body_bytes(buffer, 0, flow->judged);
+  an_view front = body;
+  if (judged.size > 0) {
+    an_buffer_append(&all, judged.data, judged.size);
+    an_buffer_append(&all, body.data, body.size);
+    front = (an_view){all.data, all.size};
+  }
+  if (all.failed) complain("appnet: out of memory: a body is cut");
+  proxy_set_buffer_bytes(buffer, 0, flow->judged + shown, front.data, front.size);
+  an_buffer_free(&all);
+  flow->judged += body.size;
+  turn_body_changed(flow, shown, body.size);
+}
+
+#endif
+
 #if SEES_REQUEST_BODY || SEES_RESPONSE_BODY
 /* `held`: what was shown stays in the buffer, and is shown again. */
 static uint32_t waits_for_more(flow *flow, bool held) {
@@ -333,19 +360,6 @@ static uint32_t waits_for_more(flow *flow, bool held) {
   (void)held;
 #endif
   return PAUSE;
-}
-
-static an_view body_bytes(uint32_t buffer, size_t from, size_t size) {
-  uint8_t *bytes = NULL;
-  size_t found = 0;
-  if (size == 0 || proxy_get_buffer_bytes(buffer, from, size, &bytes, &found) != 0) return (an_view){NULL, 0};
-  return (an_view){bytes, found};
-}
-
-/* What was shown of the buffer becomes these bytes. */
-static void put(flow *flow, uint32_t buffer, size_t shown, an_view body) {
-  proxy_set_buffer_bytes(buffer, flow->judged, shown, body.data, body.size);
-  flow->judged += body.size;
 }
 
 static uint32_t replace(stream *it, flow *flow, uint32_t buffer, size_t shown, uint32_t map) {
@@ -425,7 +439,7 @@ static uint32_t refuse_response(stream *it) {
     an_view head = pairs_of(&it->call->base.arena, NULL, grpc_head, 2);
     proxy_set_header_map_pairs(RESPONSE_HEADERS, head.data, head.size);
   }
-  proxy_set_buffer_bytes(RESPONSE_BODY, it->response.judged, WHOLE_BODY, NULL, 0);
+  put(&it->response, RESPONSE_BODY, WHOLE_BODY, (an_view){NULL, 0});
   return end_with_own_status(it, RESPONSE_TRAILERS, NULL, 0);
 }
 #endif

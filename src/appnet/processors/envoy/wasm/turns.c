@@ -16,8 +16,6 @@ bool turn_ends(stream *it) {
 #include "proxy_wasm.h"
 #include "ticks.h"
 
-enum { HEADERS, BODY, TRAILERS, PARTS };
-
 static stream *first_woken, **last_woken = &first_woken;
 static size_t waiting;
 
@@ -32,7 +30,7 @@ void turn_woken(void *call_host) {
 
 static bool is_of_request(turn_event event) { return event <= TURN_REQUEST_TRAILERS; }
 static flow *flow_of(stream *it, turn_event event) { return is_of_request(event) ? &it->request : &it->response; }
-static size_t part_of(turn_event event) { return (size_t)event % PARTS; }
+static size_t part_of(turn_event event) { return (size_t)event % TURN_PARTS; }
 
 static void run_turn(void *argument) {
   stream *it = argument;
@@ -86,7 +84,7 @@ static bool next_late(stream *it, turn *next) {
     return true;
   }
   for (size_t i = 0; i < 2; i++) {
-    for (size_t part = 0; part < PARTS; part++) {
+    for (size_t part = 0; part < TURN_PARTS; part++) {
       if (!flows[i]->is_late[part]) continue;
       flows[i]->is_late[part] = false;
       *next = flows[i]->late[part];

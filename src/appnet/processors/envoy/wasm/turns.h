@@ -77,9 +77,19 @@ static inline bool turn_waits(const stream *it) { return it->waits != NULL; }
 void turn_woken(void *call_host); /* an_carrier.wake */
 bool turns_wait(void);            /* whether any does */
 void turns_go_on(void);           /* those that were woken; and posts what they ask */
+enum { TURN_HEADERS, TURN_BODY, TURN_TRAILERS, TURN_PARTS };
 /* Trailers wait behind what is judged now. */
-static inline bool trailers_wait(const stream *it) { return it->response.is_late[2]; }
+static inline bool trailers_wait(const stream *it) { return it->response.is_late[TURN_TRAILERS]; }
+/* So many bytes of the buffer have become so many: what came behind them was told of before. */
+static inline void turn_body_changed(flow *flow, size_t from, size_t to) {
+  if (flow->is_late[TURN_BODY]) flow->late[TURN_BODY].size += to - from;
+}
 #else
+static inline void turn_body_changed(const flow *flow, size_t from, size_t to) {
+  (void)flow;
+  (void)from;
+  (void)to;
+}
 static inline bool turn_waits(const stream *it) {
   (void)it;
   return false;
