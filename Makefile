@@ -169,7 +169,7 @@ $(BIN)/.runtime: pyproject.toml | $(BIN)/python
 
 $(BIN)/.development: pyproject.toml $(BIN)/.runtime
 	@echo 'Installing the tools that tests and checks need into .venv'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[controller,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[binaryen,controller,dev]'
 	@touch $@
 
 $(BIN)/.docs: pyproject.toml $(BIN)/.runtime

@@ -222,7 +222,7 @@ def test_state_that_a_processor_does_not_share_is_told(sample: Path, declared: s
     (sample.parent / "cache.appnet").write_text(text)
     config = FileSource(with_element(sample, "cache"))
     assert load_application(config).warnings == ()
-    for target, where in (("wasm", Where("wasm")), ("native", Where(cluster=True))):
+    for target, where in (("wasm", Where("wasm", gateway=False)), ("native", Where(cluster=True))):
         found = load_application(config, where=where).warnings
         assert [it.code for it in found] == told
         for it in found:
@@ -232,8 +232,11 @@ def test_state_that_a_processor_does_not_share_is_told(sample: Path, declared: s
             )
 
 
-def test_wasm_merges_weak_state_where_a_control_plane_has_a_gateway(sample: Path) -> None:
-    text = "state:\n    @consistency(weak)\n    total: int\ninit():\n    pass\nreq(rpc):\n    total = total + 1\n"
+@pytest.mark.parametrize(("level", "does"), [("weak", "merges state of its"), ("strong", "shares state between")])
+def test_wasm_shares_state_where_a_control_plane_has_a_gateway(sample: Path, level: str, does: str) -> None:
+    text = (
+        f"state:\n    @consistency({level})\n    total: int\ninit():\n    pass\nreq(rpc):\n    total = total * 2 + 1\n"
+    )
     (sample.parent / "cache.appnet").write_text(f"{text}    send(rpc, Down)\nresp(rpc):\n    send(rpc, Up)\n")
     config = FileSource(with_element(sample, "cache"))
     controlled = Where("wasm", cluster=True, controlled=True)
@@ -242,7 +245,7 @@ def test_wasm_merges_weak_state_where_a_control_plane_has_a_gateway(sample: Path
 
     def apart(where: Where) -> None:
         (found,) = load_application(FileSource(sample), where=where).warnings
-        assert found.title.startswith("`cache` merges state of its instances, which is not supported on wasm: ")
+        assert found.title.startswith(f"`cache` {does} instances, which is not supported on wasm: ")
 
     apart(Where("wasm", gateway=False))
     apart(Where("wasm", cluster=True))

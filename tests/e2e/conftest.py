@@ -33,6 +33,7 @@ from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.options import ChainOptions, StoreOptions
 from appnet.system.address import Address
+from tests.support.gateways import SECRET, serving_gateway
 from tests.support.proxies import TRUSTING, signed_filter
 from tests.support.raw_grpc import RecordingServer, frame, string_field
 
@@ -262,7 +263,7 @@ def _extension(
     """The filter of this number, of which there is one for each of ``elements``."""
     name = f"chain{number}"
     before, behind = "+".join(elements[:number]), "+".join(elements[number + 1 :])
-    options = ChainOptions("echo", "node", "1", limits.max_message, hosts, store=store)
+    options = ChainOptions("echo", "node", "1", limits.max_message, hosts, store=store, gateway=SECRET)
     module = _compile(elements[number], before, behind, target, methods)
     if target == NATIVE:
         return signed_filter(name, module, options)
@@ -305,10 +306,12 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
             idle_seconds={it.full_name: limits.idle for it in methods if limits.idle},
         )
         xds.set_snapshot("node", Snapshot("1", (*sidecar_resources(sidecar), *extensions)))
+        gateway = store if target == WASM else None
         settings = EnvoySettings(
             Identity("node", "echo"),
             folder / str(number),
             xds.address,
+            telemetry=stack.enter_context(serving_gateway(gateway)) if gateway else None,
             workers=workers,
             environment=TRUSTING,
         )

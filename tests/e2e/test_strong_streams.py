@@ -72,12 +72,19 @@ def scope(store: StoreUnderTest) -> str:
 
 
 @pytest.fixture
-def open_chat(store: StoreUnderTest, scope: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+def target() -> str:
+    return NATIVE
+
+
+@pytest.fixture
+def open_chat(
+    store: StoreUnderTest, scope: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> Iterator:
     file = tmp_path / "chat.proto"
     file.write_text(PROTO)
     monkeypatch.setitem(ELEMENTS, "strong", STRONG)
     opened: list[Chat] = []
-    with proxies(NATIVE, tmp_path) as start:
+    with proxies(target, tmp_path) as start:
 
         def open_(method: str, timeout: float = 30.0) -> Chat:
             server = ChatServer()

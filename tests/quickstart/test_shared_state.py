@@ -28,6 +28,12 @@ def limited(folder: Path, burst: int) -> Path:
     return two_frontends(folder, fault=fault)
 
 
+def patient(config: Path) -> Path:
+    """The configuration, whose calls wait for a store as long as it takes: a gateway shares the test's event loop."""
+    config.write_text(config.read_text().replace("\nspec:\n", "\nspec:\n  state:\n    timeout: 30s\n"))
+    return config
+
+
 @asynchronous
 async def test_two_envoys_let_a_global_limit_pass_exactly(tmp_path: Path) -> None:
     burst = 40
@@ -87,10 +93,15 @@ HANDLERS = {
 @pytest.mark.parametrize("name", HANDLERS)
 @asynchronous
 async def test_every_part_of_a_call_can_wait(tmp_path: Path, name: str) -> None:
-    config = limited(tmp_path, 1)
+    await waiting_in(HANDLERS[name], tmp_path, "native")
+
+
+async def waiting_in(handlers: str, tmp_path: Path, target: str) -> None:
+    """Two proxies let 20 calls pass together, whose handlers wait for the store."""
+    config = patient(limited(tmp_path, 1))
     state = "state:\n    @consistency(strong)\n    count: int\n    @consistency(strong)\n    inside: int\n\ninit():\n    pass\n\n"
-    config.with_name("fault.appnet").write_text(state + HANDLERS[name])
-    async with LocalMachine(settings_of(config, tmp_path, "native")) as machine:
+    config.with_name("fault.appnet").write_text(state + handlers)
+    async with LocalMachine(settings_of(config, tmp_path, target)) as machine:
         frontends = [it.program.address for it in machine.instances["frontend"]]
         pages = [get(f"http://{frontends[number % 2]}/?key=hello") for number in range(40)]
         answers = Counter([it.answer.message for it in await asyncio.gather(*pages)])
@@ -99,8 +110,13 @@ async def test_every_part_of_a_call_can_wait(tmp_path: Path, name: str) -> None:
 
 @asynchronous
 async def test_calls_are_refused_while_the_store_is_away_and_pass_when_it_is_back(tmp_path: Path) -> None:
+    await refused_while_away(tmp_path, "native")
+
+
+async def refused_while_away(tmp_path: Path, target: str) -> None:
+    """The store comes and goes twice."""
     folder, config = store_folder(), limited(tmp_path, 1000)
-    async with LocalMachine(settings_of(config, tmp_path, "native", store_url(folder))) as machine:
+    async with LocalMachine(settings_of(config, tmp_path, target, store_url(folder))) as machine:
         url = f"{machine.url('frontend')}/?key=hello"
         for _ in range(2):
             assert (await get(url)).answer.message == "state of fault is unavailable"
@@ -114,10 +130,15 @@ async def test_calls_are_refused_while_the_store_is_away_and_pass_when_it_is_bac
 
 @asynchronous
 async def test_upgrades_go_on_with_what_is_left(tmp_path: Path) -> None:
+    await upgraded(tmp_path, "native")
+
+
+async def upgraded(tmp_path: Path, target: str) -> None:
+    """Proxies are upgraded between the calls that a limit lets pass."""
     burst = 10
-    config = limited(tmp_path, burst)
+    config = patient(limited(tmp_path, burst))
     element = config.with_name("fault.appnet")
-    async with LocalMachine(settings_of(config, tmp_path, "native")) as machine:
+    async with LocalMachine(settings_of(config, tmp_path, target)) as machine:
         frontends = [it.program.address for it in machine.instances["frontend"]]
         passed = 0
         for number in range(burst):

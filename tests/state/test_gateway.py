@@ -86,6 +86,21 @@ async def test_several_requests_of_a_post_are_answered_in_order(store: StoreUnde
 
 
 @asynchronous
+async def test_steps_on_strong_state_are_carried(store: StoreUnderTest) -> None:
+    async with posting(store) as it:
+        change = b"\1" + text(b"used") + text(b"") + text(bytes(8))
+        status, body = await it.post(asked(b"join", b"one", b"used:int\n", b"", change, b"0", variable=b""))
+        assert (status, body[0], body[5]) == (200, 1, 0)
+        (size,) = struct.unpack_from("<I", body, 6)
+        birth = body[10 : 10 + size]
+        change = change[:-8] + struct.pack("<q", 7)
+        step = struct.pack("<I", len(change)) + text(b"")
+        commit = asked(b"commit", b"one", birth, b"1", change, b"1", b"", step, variable=b"")
+        assert await it.post(commit) == (200, b"\1" + text(b"\0" + struct.pack("<Q", 2)))
+        assert store.client.hgetall(state_keys(it.scope, "quota")[2]) == {b"used": struct.pack("<q", 7)}
+
+
+@asynchronous
 async def test_a_pass_opens_its_own_scope_alone(store: StoreUnderTest) -> None:
     async with posting(store) as it:
         another = (
@@ -143,10 +158,12 @@ async def test_a_stores_new_password_needs_no_new_pass(store: StoreUnderTest) ->
 HOSTILE = {
     "cut short": meet()[:-1],
     "sizes beyond the end": b"\xff" * 64,
-    "strong state": asked(b"join", b"one", b"", b"", b"", b"0"),
-    "a step": asked(b"commit", b"one", b"", b"0", b"", b"1", b""),
+    "strong state of a variable": asked(b"join", b"one", b"", b"", b"", b"0"),
+    "a step on a variable": asked(b"commit", b"one", b"", b"0", b"", b"1", b""),
+    "a merge of strong state": asked(b"merge", b"one", variable=b""),
+    "what operators do": asked(b"edit", b"used", b"int", b"", variable=b""),
     "another command": asked(b"FLUSHALL"),
-    "too many arguments": asked(b"meet", *[b""] * 7),
+    "too many arguments": asked(b"meet", *[b""] * 8),
     "no arguments": asked(),
     "the keys of strong state": asked(b"part", b"one", variable=b""),
     "another hash tag": asked(b"part", b"one", element=b"x}:{y"),
@@ -155,7 +172,7 @@ HOSTILE = {
 
 
 @asynchronous
-async def test_what_is_no_merge_is_refused_as_a_whole(store: StoreUnderTest) -> None:
+async def test_what_is_neither_a_step_nor_a_merge_is_refused_as_a_whole(store: StoreUnderTest) -> None:
     async with posting(store) as it:
         for name, body in HOSTILE.items():
             status, told = await it.post(meet() + body)

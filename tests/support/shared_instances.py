@@ -70,7 +70,7 @@ class Instances:
         self.store.away = self.model.away = away
         for it in self.modules:
             assert it.carrier is not None
-            it.carrier.carry()
+            it.carrier.settle()
 
     def merge(self, number: int) -> None:
         """The instance merges its weak state."""

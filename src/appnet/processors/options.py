@@ -46,13 +46,14 @@ class StoreOptions:
         password = self.password or password_of(store)
         texts = [path, hosts, store.service, store.user, password, store.database, self.scope]
         parts = [*(it.encode() for it in texts), script()]
-        milliseconds = [max(1, round(it * 1000)) for it in (self.timeout, self.merge_every)]
-        return struct.pack("<II", *milliseconds) + b"".join(struct.pack("<I", len(it)) + it for it in parts)
+        return self._milliseconds() + b"".join(struct.pack("<I", len(it)) + it for it in parts)
 
     def encode_pass(self, secret: bytes) -> bytes:
         """What is told to those who share state through the gateway with this secret, as gateway.h has it."""
-        shown = make_pass(secret, self.scope, self.address).encode()
-        return struct.pack("<I", max(1, round(self.merge_every * 1000))) + shown
+        return self._milliseconds() + make_pass(secret, self.scope, self.address).encode()
+
+    def _milliseconds(self) -> bytes:
+        return struct.pack("<II", *(max(1, round(it * 1000)) for it in (self.timeout, self.merge_every)))
 
 
 def store_options(store: StateStore, application: str, end: EdgeEnd, password: str = "") -> StoreOptions | None:

@@ -1,8 +1,8 @@
 """The gateway by which modules that cannot open connections reach the store of shared state: WebAssembly in Envoy.
 
-A module posts what its variables of weak state ask; the gateway has the store's script run for each, and answers. A
-post shows a pass, which opens the state of one edge of one application: nobody gets further than its keys, and nothing
-but the script runs.
+A module posts what its state asks; the gateway has the store's script run for each request, and answers. A post shows
+a pass, which opens the state of one edge of one application: nobody gets further than its keys, and nothing but the
+script runs.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _READ_SECONDS, _STORE_SECONDS = 10.0, 4.0  # a module waits for 5
 _LINGER_SECONDS = 120.0
 """How long a pass is good that nobody is given any more: proxies take a while to let their connections end, and modules
 merge once more when they end."""
-_COMMANDS = (b"meet", b"merge", b"part")  # of merge.lua
-_MOST_PARTS = 7
+_COMMANDS = (b"join", b"commit", b"beat", b"leave"), (b"meet", b"merge", b"part")  # of strong and of weak state
+_MOST_PARTS = 8
 _NAME = re.compile(r"[^\s{}:/]{1,200}")
 _OF_STATE = ("WRONGTYPE ", "ERR ")  # errors of what one element's keys hold
 _REFUSED = b"\3"  # as the script says it
@@ -51,7 +51,7 @@ class MalformedPostError(ValueError):
 
 @dataclass(frozen=True)
 class Request:
-    """What a variable of an element's weak state asks: the arguments of the script."""
+    """What an element's strong state asks, or a ``variable`` of its weak state: the arguments of the script."""
 
     element: str
     variable: str
@@ -245,7 +245,8 @@ def _short(error: Exception) -> str:
 
 
 def read_post(body: bytes) -> Iterator[Request]:
-    """What is asked. A post is a sequence of: text element, text variable, u32 count, and so many texts.
+    """What is asked. A post is a sequence of: text element, text variable, u32 count, and so many texts. Of strong
+    state, the variable is empty.
 
     A text is a u32 size and bytes; numbers are little-endian. Raises `MalformedPostError`.
     """
@@ -269,13 +270,13 @@ def read_post(body: bytes) -> Iterator[Request]:
 
     while at < len(body):
         element, variable = (it.decode("utf-8", "replace") for it in (text(), text()))
-        if not (_NAME.fullmatch(element) and _NAME.fullmatch(variable)):
-            raise MalformedPostError("the post names no variable")
+        if not _NAME.fullmatch(element) or (variable and not _NAME.fullmatch(variable)):
+            raise MalformedPostError("the post names no state")
         if not 1 <= (count := number()) <= _MOST_PARTS:
             raise MalformedPostError("the script takes other arguments")
         parts = tuple(text() for _ in range(count))
-        if parts[0] not in _COMMANDS:
-            raise MalformedPostError("the gateway carries merges alone")
+        if parts[0] not in _COMMANDS[bool(variable)]:
+            raise MalformedPostError("the gateway carries steps and merges alone")
         yield Request(element, variable, parts)
 
 

@@ -84,7 +84,7 @@ CASES = {
 }  # fmt: skip
 
 
-ON_WASM = ("Map by sum", "Map of texts by LWW", "Map of Instants by max", "Vec by union", "several")
+ON_WASM = ("Map by sum", "Map of texts by LWW", "Map of Instants by max", "Vec by union", STRONG_TOO)
 
 
 @pytest.mark.parametrize(("target", "name"), [*((NATIVE, it) for it in CASES), *((WASM, it) for it in ON_WASM)])

@@ -1,4 +1,4 @@
-"""Strong state of native modules in a real store: what instances see of each other, as the interpreter has it."""
+"""Strong state of modules in a real store: what instances see of each other, as the interpreter has it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from appnet.processors.envoy.harness.native import ModuleUnderTest
+from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.processor import Denied
 from appnet.state.layout import state_keys
 from tests.support.raw_grpc import frame, string_field
@@ -80,13 +81,16 @@ if x > 100:
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_native_instances_agree_with_the_interpreter(store: StoreUnderTest, name: str) -> None:
+ON_WASM = ("a Map of texts, and what is empty", "local state beside it")
+
+
+@pytest.mark.parametrize(("target", "name"), [*((NATIVE, it) for it in CASES), *((WASM, it) for it in ON_WASM)])
+def test_instances_agree_with_the_interpreter(store: StoreUnderTest, target: str, name: str) -> None:
     state, req = CASES[name]
     element = compiled(state, req)
-    for seed in range(4):
+    for seed in range(4 if target == NATIVE else 1):  # they run the same C
         draw = random.Random(seed)
-        them = Instances(store, element, 3)
+        them = Instances(store, element, 3, target)
         for _ in range(60):
             them.now_ns += draw.randrange(10**9)
             one = draw.randrange(3)

@@ -7,6 +7,7 @@ from pathlib import Path
 from appnet.codegen.c import build as c
 from appnet.codegen.c.build import RUNTIME, Host
 from appnet.processors.envoy.targets import NATIVE, WASM
+from appnet.processors.envoy.unwinding import can_unwind, unwinding
 
 _HERE = Path(__file__).parent
 HTTP = _HERE / "http"
@@ -21,6 +22,20 @@ _CALLS = (
     HTTP / "inflate.c",
 )
 
+
+def _wasm(name: str, *, waits: bool) -> Host:
+    files = ("fibers", "event", "handover", "posts", "outbox", "gateway", "turns", "ticks", "host_wasm")
+    return Host(
+        name,
+        sources=_CALLS,
+        exports=(RUNTIME / "freestanding.c", *(_WASM / f"{it}.c" for it in files)),
+        include=(HTTP, _WASM),
+        triple="wasm32-freestanding",
+        flags=("-DAN_WHY=1", "-DAN_TRACE=1", "-DAN_SHARED=1", *(("-DAN_FIBERS=1", "-g0") if waits else ())),
+        link=(*(() if waits else ("-s",)), "-nostdlib", "-Wl,--no-entry"),  # unwinding knows functions by name
+    )
+
+
 HOSTS = {
     NATIVE: c.shared_object(
         "native",
@@ -29,27 +44,15 @@ HOSTS = {
         include=(HTTP, _NATIVE),
         flags=("-DAN_SHARED=1", "-DAN_WHY=1", "-DAN_TRACE=1"),
     ),
-    WASM: Host(
-        "wasm",
-        sources=_CALLS,
-        exports=(
-            RUNTIME / "freestanding.c",
-            _WASM / "event.c",
-            _WASM / "handover.c",
-            _WASM / "posts.c",
-            _WASM / "outbox.c",
-            _WASM / "gateway.c",
-            _WASM / "ticks.c",
-            _WASM / "host_wasm.c",
-        ),
-        include=(HTTP, _WASM),
-        triple="wasm32-freestanding",
-        flags=("-DAN_WHY=1", "-DAN_TRACE=1", "-DAN_SHARED=1"),
-        link=("-s", "-nostdlib", "-Wl,--no-entry"),
-    ),
+    WASM: _wasm("wasm", waits=False),
 }
+
+_WAITING = _wasm("wasm-waiting", waits=True)
+"""Of chains whose calls wait for a store."""
 
 
 def build(code: str, target: str) -> bytes:
     """The printed chain as Envoy loads it. Raises `InternalError` where it does not compile."""
+    if target == WASM and c.wants(code, "STEPS") and can_unwind():
+        return unwinding(c.build(code, _WAITING))
     return c.build(code, HOSTS[target])

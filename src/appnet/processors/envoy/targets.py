@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from appnet.ir.needs import Need
+from appnet.processors.envoy.unwinding import can_unwind
 from appnet.processors.processor import Target
 
 NATIVE = "native"
@@ -11,7 +12,9 @@ WASM = "wasm"
 REPLY_MARK = "x-appnet-reply"
 """The header by which a wasm module marks the answer that it has a message for, and which it takes away (`replies`)."""
 
-_EVERYTHING = frozenset(Need) - {Need.SHARED_STATE}
+# Calls wait for the store where modules can be compiled so.
+_SHARES = {Need.MERGED_STATE, Need.SHARED_STATE} if can_unwind() else {Need.MERGED_STATE}
+_EVERYTHING = frozenset(Need) - {Need.MERGED_STATE, Need.SHARED_STATE} | _SHARES
 
 TARGETS = {
     # A module that sets an empty value takes the key away.
@@ -22,6 +25,6 @@ TARGETS = {
     WASM: Target(
         *(WASM, "wasm", _EVERYTHING - {Need.ONE_STATE}, _EVERYTHING),
         ends_begun=False,
-        asks=frozenset({Need.MERGED_STATE}),
+        asks=frozenset(_SHARES),
     ),
 }

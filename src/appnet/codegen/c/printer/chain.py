@@ -172,6 +172,7 @@ class _ChainPrinter:
             "DEADLINES": any(method.sets_deadlines for method in self._methods),
             "REPLY": any(method.replies for method in self._methods),
             "STORE": any(shared_variables(element) for _, all_ in self._chain.methods for element in all_),
+            "STEPS": bool(self._sharers),
             **self._asked_for(),
         }
         lines = [

@@ -156,12 +156,22 @@ an_call *an_call_new(an_instance *instance, void *host) {
   return call;
 }
 
+AN_APART an_verdict an_judge(an_call *call, an_verdict (*handlers)(an_call *call)) {
+  an_may_wait();
+  return handlers(call);
+}
+
+AN_APART static void an_run_end(an_call *call, void (*handlers)(an_call *call)) {
+  an_may_wait();
+  handlers(call);
+}
+
 void an_call_free(an_call *call) {
   if (call == NULL) return;
   an_instance *instance = call->instance;
   an_call_uncount(call);
   an_metrics_end(call);
-  if (call->method != NULL && call->method->on_end != NULL) call->method->on_end(call);
+  if (call->method != NULL && call->method->on_end != NULL) an_run_end(call, call->method->on_end);
   if (AN_TRACE && call->trace != NULL) an_trace_end(call);
   if (call->arena.chunks != NULL) an_arena_release(&call->arena, &(an_mark){.instance = instance});
   if (call->kept.chunks != NULL) an_arena_release(&call->kept, &(an_mark){.instance = instance});

@@ -163,6 +163,8 @@ enum { AN_CANCELLED = 1 }; /* gRPC's code for a call whose caller left it */
 /* In a struct of the size that calls were laid out for, zero but for the call itself. NULL: out of memory. */
 an_call *an_call_new(an_instance *instance, void *host);
 void an_call_free(an_call *call); /* the end handlers run here */
+/* Has these handlers of its method judge the call. */
+an_verdict an_judge(an_call *call, an_verdict (*handlers)(an_call *call));
 /* `call_size`: of the host's struct, which begins with an an_call. */
 void an_calls_lay_out(an_instance *instance, size_t call_size);
 void an_pools_free(an_instance *instance); /* the spare calls and chunks */

@@ -24,7 +24,7 @@ static void compare(an_journal *journal, bool tell) {
   for (size_t i = 0; i < program->variable_count; i++) {
     const an_variable *variable = &program->variables[i];
     an_buffer *last = &journal->last[i], now = {0};
-    if (tells_of_changes(variable) || an_merges_alone(journal->instance, variable)) continue;
+    if (tells_of_changes(variable) || an_store_tells(journal->instance, variable)) continue;
     an_write_value(&now, variable->type, *an_variable_at(journal->instance, variable));
     bool same = now.size == last->size && !now.failed && memcmp(now.data, last->data, now.size) == 0;
     if (!same && tell) an_write_variable(&journal->changes, variable, *an_variable_at(journal->instance, variable));
@@ -86,7 +86,7 @@ static const an_variable *variable_of(const an_journal *journal, const void *con
   const an_program *program = journal->instance->program;
   for (size_t i = 0; i < program->variable_count; i++) {
     const an_variable *it = &program->variables[i];
-    if (*an_variable_at(journal->instance, it) == container) return an_merges_alone(journal->instance, it) ? NULL : it;
+    if (*an_variable_at(journal->instance, it) == container) return an_store_tells(journal->instance, it) ? NULL : it;
   }
   return NULL;
 }

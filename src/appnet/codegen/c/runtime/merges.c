@@ -68,9 +68,10 @@ void an_merges_begin(an_instance *instance) {
   }
 }
 
-bool an_merges_alone(const an_instance *instance, const an_variable *variable) {
+bool an_store_tells(const an_instance *instance, const an_variable *variable) {
   const an_merges *all = instance->merges;
-  if (all == NULL || variable->combiner == AN_UNMERGED) return false;
+  if (variable->combiner == AN_UNMERGED) return variable->shared && instance->copies != NULL;
+  if (all == NULL) return false;
   for (size_t i = 0; i < all->count && !all->gone_on; i++) {
     if (all->variables[i].variable == variable) return all->variables[i].joined;
   }

@@ -30,8 +30,8 @@ bool an_merges_init(an_instance *instance, const an_carrier *carrier);
 void an_merges_begin(an_instance *instance);
 void an_merges_free(an_instance *instance);
 
-/* Whether the variable is merged, and what another version of the chain tells of it does not matter: the store tells all. */
-bool an_merges_alone(const an_instance *instance, const an_variable *variable);
+/* Whether what another version of the chain tells of the variable does not matter, for the store tells all. */
+bool an_store_tells(const an_instance *instance, const an_variable *variable);
 /* The copies are what the version before had, and what that has not merged yet it merges itself. */
 void an_merges_go_on(an_instance *instance);
 

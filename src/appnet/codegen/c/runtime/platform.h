@@ -29,6 +29,16 @@ size_t strlen(const char *text);
 void *memmem(const void *text, size_t text_size, const void *part, size_t part_size);
 #endif
 
+/* What calls by a pointer what may wait in the middle is a function of its own, marked AN_APART, and says so by an_may_wait:
+ * the wasm host has to know (processors/envoy/wasm/fibers.h). */
+#if AN_FIBERS
+#define AN_APART __attribute__((noinline))
+void an_may_wait(void); /* the host's */
+#else
+#define AN_APART
+static inline void an_may_wait(void) {}
+#endif
+
 /* NULL when out of memory. an_free(NULL) does nothing. */
 void *an_alloc(size_t size);
 void *an_alloc_zeroed(size_t size);

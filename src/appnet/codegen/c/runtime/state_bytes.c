@@ -210,7 +210,7 @@ typedef struct an_target {
 static an_target place_of(an_instance *instance, an_view name, an_view kind) {
   for (size_t i = 0; i < instance->program->variable_count; i++) {
     const an_variable *it = &instance->program->variables[i];
-    if (!an_equal(it->name, name) || !an_equal(it->kind, kind) || an_merges_alone(instance, it)) continue;
+    if (!an_equal(it->name, name) || !an_equal(it->kind, kind) || an_store_tells(instance, it)) continue;
     return (an_target){instance, it, &instance->guards[it->element]->heap, *an_variable_at(instance, it)};
   }
   return (an_target){instance, NULL, NULL, NULL};

@@ -1,5 +1,6 @@
 #include "steps.h"
 
+#include "journal.h"
 #include "kept.h"
 #include "map.h"
 #include "metadata.h"
@@ -18,7 +19,7 @@ typedef enum an_progress {
   AN_REFUSED, /* the store is away */
 } an_progress;
 
-/* Lies in the frame of its handler. */
+/* Lies in the call's arena: where events that wait give up their stack, others look at it meanwhile. */
 struct an_step {
   an_step *next;
   an_call *call;
@@ -121,9 +122,23 @@ static void trial_keep(an_copy *copy) {
   if (copy->open.first == NULL && copy->guard->trying == copy) copy->guard->trying = NULL;
 }
 
+static bool is_container(const an_type *type) { return type->kind == AN_MAP || type->kind == AN_VEC; }
+
+/* What steps have changed besides is as it was: another version may have heard of the changes. */
+static void trial_tell_undone(const an_copy *copy) {
+  const an_program *program = copy->instance->program;
+  for (size_t i = 0; i < program->variable_count; i++) {
+    const an_variable *it = &program->variables[i];
+    if (it->element != copy->sharer->element || !it->tried || !is_container(it->type)) continue;
+    an_journal_whole(copy->guard->heap.journal, *an_variable_at(copy->instance, it));
+  }
+}
+
 static void trial_undo(an_copy *copy) {
   if (an_trial_failed(&copy->trial)) copy->joined = false; /* not all of it can be */
+  const bool any = copy->trial.notes.size > 0;
   an_trial_undo(&copy->trial, &copy->guard->heap);
+  if (any && copy->guard->heap.journal != NULL) trial_tell_undone(copy);
   if (copy->guard->trying == copy) copy->guard->trying = NULL;
 }
 
@@ -135,8 +150,6 @@ static const an_variable *next_shared(const an_copy *copy, size_t *index) {
   }
   return NULL;
 }
-
-static bool is_container(const an_type *type) { return type->kind == AN_MAP || type->kind == AN_VEC; }
 
 /* Handlers write scalars in place: all that steps of the element change are noted. */
 static void trial_begin(an_copy *copy) {
@@ -391,36 +404,44 @@ static an_verdict step_start(an_copy *copy, an_step *step, an_verdict (*run)(an_
   return verdict;
 }
 
+/* Until the call is woken. */
+AN_APART static void an_step_wait(const an_carrier *carrier, an_call *call) {
+  an_may_wait();
+  carrier->wait(call->host);
+}
+
 an_verdict an_step_run(an_call *call, const an_step_kind *kind, an_verdict (*run)(an_call *call)) {
   an_instance *instance = call->instance;
   const uint32_t element = instance->program->sharers[kind->sharer].element;
   if (instance->copies == NULL) return run_locked(call, instance->guards[element], run);
   an_copy *copy = &instance->copies->copies[kind->sharer];
   const an_carrier *carrier = instance->copies->carrier;
-  an_step step = {.call = call, .kind = kind, .since_ns = an_now(call)};
-  if (!step_begin(&step)) return step_refused(call, element);
+  an_step *step = an_arena_alloc(&call->arena, sizeof *step);
+  if (step == NULL) return step_refused(call, element);
+  *step = (an_step){.call = call, .kind = kind, .since_ns = an_now(call)};
+  if (!step_begin(step)) return step_refused(call, element);
   an_verdict verdict;
   for (;;) {
     an_lock_acquire(&copy->guard->lock);
     const bool apart = copy->away;
-    verdict = step_start(copy, &step, run);
+    verdict = step_start(copy, step, run);
     an_lock_release(&copy->guard->lock);
-    if (apart && step.progress >= AN_DONE) break; /* it ran as any other handler */
+    if (apart && step->progress >= AN_DONE) break; /* it ran as any other handler */
     carrier->ready(carrier->host, kind->sharer);
-    carrier->wait(call->host);
-    if (step.progress == AN_DONE) {
-      step_tell(&step);
+    an_step_wait(carrier, call);
+    if (step->progress == AN_DONE) {
+      step_tell(step);
       break;
     }
-    metadata_restore(&step);
-    step_forget(&step);
-    call_restore(&step);
-    if (step.progress == AN_REFUSED) break;
+    metadata_restore(step);
+    step_forget(step);
+    call_restore(step);
+    if (step->progress == AN_REFUSED) break;
   }
-  if (step.progress == AN_REFUSED) {
-    undraw(&step, &instance->random[element]);
+  if (step->progress == AN_REFUSED) {
+    undraw(step, &instance->random[element]);
     verdict = step_refused(call, element);
   }
-  step_end(&step);
+  step_end(step);
   return verdict;
 }

@@ -20,7 +20,7 @@ from appnet.processors.envoy.harness.calls import (
     SubstitutedBody,
     encode_options,
 )
-from appnet.processors.envoy.harness.posting import GATEWAY_TOKEN, MERGE_MS, PostCarrier
+from appnet.processors.envoy.harness.posting import MERGE_MS, TIMEOUT_MS, PostCarrier
 from appnet.processors.envoy.harness.sharing import Ask
 from appnet.processors.envoy.sealed import sealed
 from appnet.processors.envoy.targets import REPLY_MARK
@@ -89,7 +89,7 @@ class ModuleUnderTest(Harness):
         self._options = encode_options(seed, max_message, backend_count, resource)
         self.carrier = PostCarrier(self, ask) if ask is not None else None
         if self.carrier is not None:
-            self._options += struct.pack("<I", MERGE_MS) + b"pass"
+            self._options += struct.pack("<II", TIMEOUT_MS, MERGE_MS) + b"pass"
         self._options = sealed(self._options).value
         engine, compiled = _compile(module)
         self._store = wasmtime.Store(engine)
@@ -213,12 +213,13 @@ class _Call(CallUnderTest):
         self.replaced: bytes | None = None
         self.denied: Denied | None = None
         self._answer = SubstitutedBody(b"")
+        self.continued: set[bool] = set()  # whether it is the response that goes on late
         self.marked = False  # the chain answers, and the listener is to give the answer a body
 
     def deadline(self) -> Action:
         """The proxy's timer says that time has passed."""
         self.denied = None
-        self._module.run("proxy_on_tick", _ROOT)
+        self._module.tick()
         self.reply = self.denied
         return Action.CONTINUE if self.denied is None else Action.REPLY
 
@@ -226,6 +227,8 @@ class _Call(CallUnderTest):
         self._module.run("proxy_on_done", self._context)
         self._module.run("proxy_on_delete", self._context)
         del self._module.calls[self._context]
+        if self._module.carrier is not None:
+            self._module.carrier.carry()
 
     def header_map(self, kind: int) -> dict[str, bytes] | None:
         maps = {0: self.request.headers, 2: self.response.headers, 3: self.response.trailers}
@@ -245,9 +248,14 @@ class _Call(CallUnderTest):
         self.showing, self.shown, self.replaced, self.denied = direction, shown, None, None
         self._module.current = self
         name = f"proxy_on_{'request' if direction is self.request else 'response'}_{kind}"
+        self.continued.discard(direction is self.response)
         result = self._module.run(name, self._context, *arguments)
         self._module.current = None
         assert result in (_CONTINUE, _PAUSE)
+        if self._module.carrier is not None:
+            self._module.carrier.carry()
+            if (direction is self.response) in self.continued:
+                result = _CONTINUE
         if self.marked:
             return self._respond()
         if self.denied is not None:
@@ -316,6 +324,7 @@ def _linker(module: ModuleUnderTest, engine: wasmtime.Engine) -> wasmtime.Linker
     define("env", "proxy_set_header_map_pairs", 3, _set_header_pairs)
     define("env", "proxy_get_property", 4, _get_property)
     define("env", "proxy_set_effective_context", 1, _set_effective_context)
+    define("env", "proxy_continue_stream", 1, _continue)
     define("env", "proxy_get_buffer_bytes", 5, _get_buffer)
     define("env", "proxy_set_buffer_bytes", 5, _set_buffer)
     define("env", "proxy_send_local_response", 8, _send_local_response)
@@ -413,6 +422,13 @@ def _set_effective_context(module: ModuleUnderTest, context: int) -> int:
     return _OK if module.current is not None else _BAD_ARGUMENT
 
 
+def _continue(module: ModuleUnderTest, direction: int) -> int:
+    if module.current is None:
+        return _BAD_ARGUMENT
+    module.current.continued.add(bool(direction))
+    return _OK
+
+
 def _get_buffer(module: ModuleUnderTest, kind: int, start: int, size: int, place: int, size_place: int) -> int:
     data = module.buffer(kind)
     if data is None:
@@ -456,8 +472,7 @@ def _http_call(module: ModuleUnderTest, *arguments: int) -> int:
     if PATH.encode() in head:
         assert module.carrier is not None
         assert b"Bearer pass\0" in head
-        module.carrier.post(module.read(body, body_size))
-        module.put_u32(token, GATEWAY_TOKEN)
+        module.put_u32(token, module.carrier.post(module.read(body, body_size)))
         return _OK
     of_metrics = b"/v1/metrics" in head
     (module.counted if of_metrics else module.posted).append(module.read(body, body_size))

@@ -102,7 +102,7 @@ static an_action refusal_of(an_http_call *call) {
   return with_own(call, http_reply(call, call->base.reply_code, call->base.reply_text));
 }
 
-static bool response_refused(an_http_call *call) { return call->base.method->on_response(&call->base) == AN_REFUSE; }
+static bool response_refused(an_http_call *call) { return an_judge(&call->base, call->base.method->on_response) == AN_REFUSE; }
 
 /* No message can be had from the request: the elements that let the call pass already see an error response. */
 static an_action refuse_request(an_http_call *call, int32_t code, const char *flaw) {
@@ -207,7 +207,7 @@ static an_action judge_of_stream(an_http_call *call, an_direction direction, an_
   call->base.message = (an_view){framed.data + AN_FRAME_HEADER, framed.size - AN_FRAME_HEADER};
   if (an_side_of(call, direction)->needs_message && !an_read_message(call, direction)) mark_unread(call, direction);
   const an_method *method = call->base.method;
-  an_verdict verdict = direction == AN_REQUEST ? method->on_request(&call->base) : method->on_response(&call->base);
+  an_verdict verdict = an_judge(&call->base, direction == AN_REQUEST ? method->on_request : method->on_response);
   call->base.unread_code = 0;
   if (verdict == AN_REFUSE) return end_stream_refused(call);
   if (direction == AN_REQUEST) request_passes(call);
@@ -226,7 +226,7 @@ static an_action judge_of_stream(an_http_call *call, an_direction direction, an_
 static an_action judge_no_message(an_http_call *call) {
   an_wire_clear(&call->base.method->request, call->base.slots);
   call->base.message = (an_view){NULL, 0};
-  if (call->base.method->on_request(&call->base) == AN_REFUSE) return end_stream_refused(call);
+  if (an_judge(&call->base, call->base.method->on_request) == AN_REFUSE) return end_stream_refused(call);
   request_passes(call);
   return AN_CONTINUE;
 }
@@ -387,7 +387,7 @@ static an_action ended_by(an_http_call *call, an_verdict verdict) {
 /* Runs the req handlers on slots that are filled. */
 static an_action judge_request(an_http_call *call) {
   call->request_phase = AN_PHASE_JUDGED;
-  an_action ended = ended_by(call, call->base.method->on_request(&call->base));
+  an_action ended = ended_by(call, an_judge(&call->base, call->base.method->on_request));
   if (ended != AN_CONTINUE) return ended;
   an_splice splice = AN_SPLICE_DONE;
   an_action action = pass_message(call, AN_REQUEST, &splice);
@@ -437,7 +437,7 @@ static an_action on_request_headers(an_http_call *call, bool end_stream) {
   /* Later messages of a stream come when the headers may be gone. */
   if (side->needs_message) call->request_encoding = an_named_encoding(call, AN_REQUEST_METADATA);
   call->request_phase = AN_PHASE_JUDGED;
-  an_action ended = ended_by(call, call->base.method->on_open(&call->base));
+  an_action ended = ended_by(call, an_judge(&call->base, call->base.method->on_open));
   if (ended != AN_CONTINUE) return ended;
   if (!judged) return await_messages(call, end_stream);
   request_passes(call);
@@ -606,7 +606,7 @@ void an_local_reply(an_http_call *call, uint32_t http_status) {
   if (!may_have_passed(call) || call->base.method->response.empty) return;
   an_call_fail(&call->base, an_status_of_http(http_status));
   an_call_uncount(&call->base);
-  call->base.method->on_response(&call->base);
+  an_judge(&call->base, call->base.method->on_response);
 }
 
 /* ---- events ----------------------------------------------------------------------------------------- */

@@ -7,25 +7,42 @@
 /* What the proxy hands over lives until the event ends: in a block of its own size, or where many small ones fit. */
 enum { SCRATCH = 16384 };
 
-typedef struct scratch_block {
-  struct scratch_block *next;
-} scratch_block;
+struct scratch_block {
+  scratch_block *next;
+};
 
-static uint8_t scratch[SCRATCH];
+static scratch_block *small_scratch, *large_scratch;
 static size_t scratch_used;
-static scratch_block *large_scratch;
+
+static scratch_block *new_block(size_t size) {
+  scratch_block *block = an_alloc(an_size_add(size, sizeof *block));
+  if (block != NULL) block->next = NULL;
+  return block;
+}
 
 EXPORT(proxy_on_memory_allocate) void *proxy_on_memory_allocate(size_t size) {
   size_t rounded = (size + 7) & ~(size_t)7;
-  if (size <= SCRATCH && rounded <= SCRATCH - scratch_used) {
-    scratch_used += rounded;
-    return scratch + scratch_used - rounded;
+  if (small_scratch == NULL) {
+    small_scratch = new_block(SCRATCH);
+    scratch_used = 0;
   }
-  scratch_block *block = an_alloc(an_size_add(size, sizeof(scratch_block)));
+  if (small_scratch != NULL && size <= SCRATCH && rounded <= SCRATCH - scratch_used) {
+    scratch_used += rounded;
+    return (uint8_t *)(small_scratch + 1) + scratch_used - rounded;
+  }
+  scratch_block *block = new_block(size);
   if (block == NULL) return NULL;
   block->next = large_scratch;
   large_scratch = block;
   return block + 1;
+}
+
+void event_memory_free(scratch_block **kept) {
+  while (*kept != NULL) {
+    scratch_block *block = *kept;
+    *kept = block->next;
+    an_free(block);
+  }
 }
 
 static uint64_t event_ns; /* the time of the event in hand; 0: not asked for yet */
@@ -35,11 +52,18 @@ void event_begins(void) {
   scratch_used = 0;
   event_ns = 0;
   memset(shown, 0, sizeof shown);
-  while (large_scratch != NULL) {
-    scratch_block *block = large_scratch;
-    large_scratch = block->next;
-    an_free(block);
+  event_memory_free(&large_scratch);
+}
+
+void event_memory_keep(scratch_block **kept) {
+  scratch_block **last = kept;
+  while (*last != NULL) last = &(*last)->next;
+  *last = large_scratch;
+  if (small_scratch != NULL) {
+    small_scratch->next = *kept;
+    *kept = small_scratch;
   }
+  small_scratch = large_scratch = NULL;
 }
 
 /* ---- services for the chain ------------------------------------------------------------------------------ */

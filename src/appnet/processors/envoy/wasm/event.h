@@ -16,6 +16,11 @@ uint64_t event_time(void);
 /* What was handed over for the event before is no more. */
 void event_begins(void);
 
+/* The event waits: what was handed over for it is kept beside what is there, until it is freed. */
+typedef struct scratch_block scratch_block;
+void event_memory_keep(scratch_block **kept);
+void event_memory_free(scratch_block **kept);
+
 /* Asks the proxy for the wall clock, which event_services derives from the monotonic one from then on. */
 void set_wall_clock(void);
 

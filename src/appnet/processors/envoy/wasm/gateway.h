@@ -1,5 +1,6 @@
-/* Merges a chain's weak state with that of others: a module cannot open connections, and so posts what the state asks of its
- * store to the gateway that the control plane has behind the cluster `appnet-telemetry` (src/appnet/state/gateway.py). */
+/* Shares a chain's state with others: a module cannot open connections, and so posts what the state asks of its store to the
+ * gateway that the control plane has behind the cluster `appnet-telemetry` (src/appnet/state/gateway.py). Strong state has posts
+ * of its own, which go out as soon as a call waits for one. */
 #ifndef AN_GATEWAY_H
 #define AN_GATEWAY_H
 
@@ -7,7 +8,7 @@
 
 /* Takes what a configuration says of the gateway off its end: it stands behind the chain's options, and is
  *
- *   u32 milliseconds between merges | the pass that the gateway asks for
+ *   u32 milliseconds that a call waits | u32 milliseconds between merges | the pass that the gateway asks for
  */
 an_view gateway_settings(an_view *configuration);
 
@@ -17,6 +18,10 @@ void gateway_begin(an_instance *instance);
 /* How often it wants the timer, in milliseconds, given how often others do. */
 uint32_t gateway_period(uint32_t others);
 void gateway_tick(void);
+#if AN_FIBERS
+/* Posts what calls have begun to wait for. */
+void gateway_go(void);
+#endif
 /* Whether the answer is to a post of its own. With the answer to the last words, the machine ends. */
 bool gateway_answered(uint32_t token, bool came, size_t body_size);
 /* Posts the last words. `replaced`: another version goes on with the state. */

@@ -14,10 +14,14 @@
 #include "sealed.h"
 #include "ticks.h"
 #include "trace.h"
+#include "turns.h"
 
-/* The answer of a chain that replies comes by as a response. */
+/* The answer of a chain that replies comes by as a response. While an event waits, all that comes behind it has to be seen. */
+#define SEES_REQUEST_BODY (APPNET_WANTS_REQUEST_BODY || AN_FIBERS)
 #define SEES_RESPONSE (APPNET_WANTS_RESPONSE || APPNET_WANTS_REPLY)
-#define SEES_RESPONSE_BODY (APPNET_WANTS_RESPONSE_END || APPNET_WANTS_REPLY)
+#define WAITS_IN_RESPONSE (AN_FIBERS && SEES_RESPONSE)
+#define SEES_RESPONSE_BODY (APPNET_WANTS_RESPONSE_END || APPNET_WANTS_REPLY || WAITS_IN_RESPONSE)
+#define SEES_RESPONSE_TRAILERS (APPNET_WANTS_RESPONSE_END || WAITS_IN_RESPONSE)
 
 /* ---- instance -------------------------------------------------------------------------------------------- */
 
@@ -72,9 +76,13 @@ EXPORT(appnet_state_dump) uint8_t *appnet_state_dump(size_t *size) {
 
 /* Stands first in what is called for an event of a call: what state needs before it, and when it is over. */
 #if APPNET_WANTS_STATE
-static inline void event_is_over(const int *event) {
+static void event_is_over(const int *event) {
   (void)event;
   handover_after();
+#if AN_FIBERS
+  proxy_set_effective_context(root_context); /* posts are answered to it */
+  gateway_go();
+#endif
 }
 #define EVENT_OF_A_CALL() __attribute__((cleanup(event_is_over))) const int event = (handover_before(), 0)
 
@@ -87,22 +95,17 @@ EXPORT(proxy_on_queue_ready) void proxy_on_queue_ready(uint32_t root, uint32_t q
 #define EVENT_OF_A_CALL() (void)0
 #endif
 
-/* ---- calls ----------------------------------------------------------------------------------------------- */
+#if AN_FIBERS
+void event_of(const stream *it) {
+  event_begins();
+  proxy_set_effective_context(it == NULL || it->gone ? root_context : it->context);
+  if (it != NULL) handover_before();
+}
 
-typedef struct stream {
-  struct stream *next;
-  uint32_t context;
-  bool replied;       /* by this chain: what follows is the reply itself */
-  bool responds;      /* with a message */
-  bool response_passed; /* some of it went on to the caller */
-  bool speaks_grpc;
-  bool response_held; /* the buffer shows all of the body so far, not what arrived */
-  uint64_t ends_at_ns; /* AN_NO_DEADLINE, or when a chain has it end */
-  an_http_call *call;
-#if APPNET_WANTS_LATE_REQUEST_HEADERS
-  an_view request_headers; /* while they wait for the message; in the call's arena */
+void event_of_over(void) { handover_after(); }
 #endif
-} stream;
+
+/* ---- calls ----------------------------------------------------------------------------------------------- */
 
 enum { BUCKETS = 1024, WHOLE_AT_ONCE = 65536, WHOLE_BODY = 1 << 30 };
 static stream *streams[BUCKETS];
@@ -144,6 +147,11 @@ static stream *new_stream(uint32_t context) {
   return it;
 }
 
+void forget_stream(stream *it) {
+  it->next = spare_streams;
+  spare_streams = it;
+}
+
 static void end_stream(uint32_t context) {
   event_begins();
   stream **from = &streams[context % BUCKETS];
@@ -152,9 +160,7 @@ static void end_stream(uint32_t context) {
   if (it == NULL) return;
   *from = it->next;
   set_end(it, AN_NO_DEADLINE);
-  an_http_call_free(it->call);
-  it->next = spare_streams;
-  spare_streams = it;
+  if (turn_ends(it)) forget_stream(it);
 }
 
 static uint8_t *pairs_number(uint8_t *to, size_t number) {
@@ -197,7 +203,7 @@ static uint32_t reply(stream *it) {
   return PAUSE;
 }
 
-#if APPNET_WANTS_RESPONSE || APPNET_WANTS_RESPONSE_END || APPNET_WANTS_REPLY
+#if SEES_RESPONSE || SEES_RESPONSE_TRAILERS
 /* The chain's own status, and what goes with it, take the place of what is in the map, details of another error and
  * all. `head`: what else there is. */
 static uint32_t end_with_own_status(stream *it, uint32_t map, const an_entry *head, size_t head_count) {
@@ -281,16 +287,7 @@ static void keep_request_headers(stream *it) {
 }
 #endif
 
-EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t context, uint32_t headers, uint32_t end) {
-  EVENT_OF_A_CALL();
-  (void)headers;
-  event_begins();
-  stream *it = find_stream(context);
-  if (it == NULL) it = new_stream(context);
-  if (it == NULL) {
-    complain("appnet: out of memory: a call is kept back");
-    return PAUSE;
-  }
+static uint32_t show_request_headers_of(stream *it, bool end) {
   uint8_t *pairs = NULL;
   size_t size = 0;
   if (proxy_get_header_map_pairs(REQUEST_HEADERS, &pairs, &size) == 0) {
@@ -300,7 +297,7 @@ EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t cont
   an_view type; /* kept, since Envoy shows no headers of a request that has gone on */
   it->speaks_grpc = an_header_get(&it->call->base, AN_REQUEST_METADATA, AN_TEXT("content-type"), &type) && an_is_grpc(type);
 #endif
-  switch (an_request_headers(it->call, end != 0)) {
+  switch (an_request_headers(it->call, end)) {
     case AN_HOLD:
 #if APPNET_WANTS_LATE_REQUEST_HEADERS
       keep_request_headers(it);
@@ -314,52 +311,113 @@ EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t cont
   }
 }
 
-#if APPNET_WANTS_REQUEST_BODY || SEES_RESPONSE_BODY
-static an_view body_bytes(uint32_t buffer, size_t size) {
+EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t context, uint32_t headers, uint32_t end) {
+  EVENT_OF_A_CALL();
+  (void)headers;
+  event_begins();
+  stream *it = find_stream(context);
+  if (it == NULL) it = new_stream(context);
+  if (it == NULL) {
+    complain("appnet: out of memory: a call is kept back");
+    return PAUSE;
+  }
+  return take_turn(it, (turn){.event = TURN_REQUEST_HEADERS, .end = end != 0});
+}
+
+#if SEES_REQUEST_BODY || SEES_RESPONSE_BODY || SEES_RESPONSE
+static an_view body_bytes(uint32_t buffer, size_t from, size_t size) {
   uint8_t *bytes = NULL;
   size_t found = 0;
-  if (size == 0 || proxy_get_buffer_bytes(buffer, 0, size, &bytes, &found) != 0) return (an_view){NULL, 0};
+  if (size == 0 || proxy_get_buffer_bytes(buffer, from, size, &bytes, &found) != 0) return (an_view){NULL, 0};
   return (an_view){bytes, found};
 }
 
-static uint32_t replace(stream *it, uint32_t buffer, size_t size, uint32_t map) {
+/* What was shown of the buffer becomes these bytes. Envoy puts bytes but to the front of a buffer: so what is there goes along. */
+static void put(flow *flow, uint32_t buffer, size_t shown, an_view body) {
+  an_buffer all = {0};
+  const an_view judged = body_bytes(buffer, 0, flow->judged);
+  an_view front = body;
+  if (judged.size > 0) {
+    an_buffer_append(&all, judged.data, judged.size);
+    an_buffer_append(&all, body.data, body.size);
+    front = (an_view){all.data, all.size};
+  }
+  if (all.failed) complain("appnet: out of memory: a body is cut");
+  proxy_set_buffer_bytes(buffer, 0, flow->judged + shown, front.data, front.size);
+  an_buffer_free(&all);
+  flow->judged += body.size;
+  turn_body_changed(flow, shown, body.size);
+}
+
+#endif
+
+#if SEES_REQUEST_BODY || SEES_RESPONSE_BODY
+/* `held`: what was shown stays in the buffer, and is shown again. */
+static uint32_t waits_for_more(flow *flow, bool held) {
+#if AN_FIBERS
+  flow->held = held;
+#else
+  (void)flow;
+  (void)held;
+#endif
+  return PAUSE;
+}
+
+static uint32_t replace(stream *it, flow *flow, uint32_t buffer, size_t shown, uint32_t map) {
   static const char content_length[] = "content-length";
-  an_view body = it->call->outcome.body;
-  proxy_set_buffer_bytes(buffer, 0, size, body.data, body.size);
+  put(flow, buffer, shown, it->call->outcome.body);
   proxy_remove_header_map_value(map, content_length, sizeof content_length - 1);
+  return CONTINUE;
+}
+
+static uint32_t take(flow *flow, uint32_t buffer, size_t shown) {
+  put(flow, buffer, shown, (an_view){NULL, 0});
+  return waits_for_more(flow, false);
+}
+
+static uint32_t pass(flow *flow, size_t shown) {
+  flow->judged += shown;
   return CONTINUE;
 }
 #endif
 
-#if APPNET_WANTS_REQUEST_BODY || SEES_RESPONSE_BODY
-static uint32_t take(uint32_t buffer, size_t size) {
-  proxy_set_buffer_bytes(buffer, 0, size, NULL, 0);
-  return PAUSE;
-}
+#if SEES_REQUEST_BODY
+static uint32_t show_request_body(stream *it, size_t in_buffer, bool end) {
+  flow *flow = &it->request;
+  const size_t size = in_buffer - flow->judged;
+  if (it->call->request_phase == AN_PHASE_JUDGED) return pass(flow, size);
+  /* A unary request is judged at its end; until then its frame header tells all that can be told. */
+  bool header_tells = !end && size > AN_FRAME_HEADER && it->call->request_phase != AN_PHASE_STREAMING;
+  size_t shown = header_tells ? AN_FRAME_HEADER : size;
+  an_view body = body_bytes(REQUEST_BODY, flow->judged, shown);
+#if APPNET_WANTS_LATE_REQUEST_HEADERS
+  show_request_headers(it->request_headers);
 #endif
+  switch (body.size == shown ? an_request_body(it->call, &body, 1, end) : AN_HOLD) {
+    case AN_HOLD: return waits_for_more(flow, true);
+    case AN_REPLY: return reply(it);
+    case AN_REPLACE: return replace(it, flow, REQUEST_BODY, size, REQUEST_HEADERS);
+    case AN_TAKE: return take(flow, REQUEST_BODY, size);
+#if APPNET_WANTS_REPLY
+    case AN_RESPOND: return respond(it);
+#endif
+    default: return pass(flow, size);
+  }
+}
 
-#if APPNET_WANTS_REQUEST_BODY
 EXPORT(proxy_on_request_body) uint32_t proxy_on_request_body(uint32_t context, size_t size, uint32_t end) {
   EVENT_OF_A_CALL();
   stream *it = find_stream(context);
   if (it == NULL || it->replied) return PAUSE;
-  if (it->call->request_phase == AN_PHASE_JUDGED) return CONTINUE;
+  if (!turn_waits(it) && it->call->request_phase == AN_PHASE_JUDGED) return CONTINUE;
   event_begins();
-  /* A unary request is judged at its end; until then its frame header tells all that can be told. */
-  bool header_tells = end == 0 && size > AN_FRAME_HEADER && it->call->request_phase != AN_PHASE_STREAMING;
-  size_t shown = header_tells ? AN_FRAME_HEADER : size;
-  an_view body = body_bytes(REQUEST_BODY, shown);
-#if APPNET_WANTS_LATE_REQUEST_HEADERS
-  show_request_headers(it->request_headers);
-#endif
-  switch (body.size == shown ? an_request_body(it->call, &body, 1, end != 0) : AN_HOLD) {
+  return take_turn(it, (turn){.event = TURN_REQUEST_BODY, .size = size, .end = end != 0});
+}
+
+static uint32_t show_request_trailers(stream *it) {
+  switch (an_request_trailers(it->call)) {
     case AN_HOLD: return PAUSE;
     case AN_REPLY: return reply(it);
-    case AN_REPLACE: return replace(it, REQUEST_BODY, size, REQUEST_HEADERS);
-    case AN_TAKE: return take(REQUEST_BODY, size);
-#if APPNET_WANTS_REPLY
-    case AN_RESPOND: return respond(it);
-#endif
     default: return CONTINUE;
   }
 }
@@ -370,11 +428,20 @@ EXPORT(proxy_on_request_trailers) uint32_t proxy_on_request_trailers(uint32_t co
   (void)trailers;
   if (it == NULL || it->replied) return PAUSE;
   event_begins();
-  switch (an_request_trailers(it->call)) {
-    case AN_HOLD: return PAUSE;
-    case AN_REPLY: return reply(it);
-    default: return CONTINUE;
+  return take_turn(it, (turn){.event = TURN_REQUEST_TRAILERS});
+}
+#endif
+
+#if SEES_RESPONSE || SEES_RESPONSE_BODY
+/* Refuses the response. One whose trailers wait already goes on with the chain's status in them. */
+static uint32_t refuse_response(stream *it) {
+  if (!trailers_wait(it)) return reply(it);
+  if (!it->response_passed) {
+    an_view head = pairs_of(&it->call->base.arena, NULL, grpc_head, 2);
+    proxy_set_header_map_pairs(RESPONSE_HEADERS, head.data, head.size);
   }
+  put(&it->response, RESPONSE_BODY, WHOLE_BODY, (an_view){NULL, 0});
+  return end_with_own_status(it, RESPONSE_TRAILERS, NULL, 0);
 }
 #endif
 
@@ -390,6 +457,17 @@ static uint32_t end_plainly(stream *it) {
   return CONTINUE;
 }
 
+static uint32_t show_response_headers(stream *it, bool end) {
+  switch (an_response_headers(it->call, end)) {
+    case AN_HOLD: it->response_held = true; return PAUSE;
+    /* A reply of Envoy's would not pass the filters before this one. */
+    case AN_REPLY:
+      if (end && !it->speaks_grpc) return end_plainly(it);
+      return end ? end_with_own_status(it, RESPONSE_HEADERS, grpc_head, 2) : refuse_response(it);
+    default: it->response_passed = true; return CONTINUE;
+  }
+}
+
 EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t context, uint32_t headers, uint32_t end) {
   EVENT_OF_A_CALL();
   stream *it = find_stream(context);
@@ -399,14 +477,7 @@ EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t co
 #endif
   if (it == NULL || it->replied) return CONTINUE;
   event_begins();
-  switch (an_response_headers(it->call, end != 0)) {
-    case AN_HOLD: it->response_held = true; return PAUSE;
-    /* A reply of Envoy's would not pass the filters before this one. */
-    case AN_REPLY:
-      if (end != 0 && !it->speaks_grpc) return end_plainly(it);
-      return end != 0 ? end_with_own_status(it, RESPONSE_HEADERS, grpc_head, 2) : reply(it);
-    default: it->response_passed = true; return CONTINUE;
-  }
+  return take_turn(it, (turn){.event = TURN_RESPONSE_HEADERS, .end = end != 0});
 }
 #endif
 
@@ -414,10 +485,26 @@ EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t co
 /* Whether a long body that is shown again and again is still growing: then its header alone is looked at. */
 static bool still_growing(size_t size) {
   if (size <= WHOLE_AT_ONCE) return false;
-  an_view header = body_bytes(RESPONSE_BODY, AN_FRAME_HEADER);
+  an_view header = body_bytes(RESPONSE_BODY, 0, AN_FRAME_HEADER);
   if (header.size != AN_FRAME_HEADER || header.data[0] > 1) return false;
   uint32_t length = an_frame_length(header.data);
   return length <= instance->options.max_message && size - AN_FRAME_HEADER < length;
+}
+
+static uint32_t show_response_body(stream *it, size_t in_buffer, bool end) {
+  flow *flow = &it->response;
+  const size_t size = in_buffer - flow->judged;
+  if (it->call->response_phase == AN_PHASE_JUDGED) return pass(flow, size);
+  bool streams = it->call->response_phase == AN_PHASE_STREAMING;
+  if (it->response_held && !streams && !end && still_growing(size)) return waits_for_more(flow, true);
+  an_view body = body_bytes(RESPONSE_BODY, flow->judged, size);
+  switch (body.size == size ? an_response_body(it->call, &body, 1, end) : AN_HOLD) {
+    case AN_HOLD: return waits_for_more(flow, true);
+    case AN_REPLY: return refuse_response(it);
+    case AN_REPLACE: it->response_passed = true; return replace(it, flow, RESPONSE_BODY, size, RESPONSE_HEADERS);
+    case AN_TAKE: return take(flow, RESPONSE_BODY, size);
+    default: it->response_passed = true; return pass(flow, size);
+  }
 }
 
 EXPORT(proxy_on_response_body) uint32_t proxy_on_response_body(uint32_t context, size_t size, uint32_t end) {
@@ -426,29 +513,15 @@ EXPORT(proxy_on_response_body) uint32_t proxy_on_response_body(uint32_t context,
 #if APPNET_WANTS_REPLY
   if (it != NULL && it->responds) return show_reply_body(it, size, end != 0);
 #endif
-  if (it == NULL || it->replied || it->call->response_phase == AN_PHASE_JUDGED) return CONTINUE;
+  if (it == NULL || it->replied) return CONTINUE;
+  if (!turn_waits(it) && it->call->response_phase == AN_PHASE_JUDGED) return CONTINUE;
   event_begins();
-  bool streams = it->call->response_phase == AN_PHASE_STREAMING;
-  if (it->response_held && !streams && end == 0 && still_growing(size)) return PAUSE;
-  an_view body = body_bytes(RESPONSE_BODY, size);
-  switch (body.size == size ? an_response_body(it->call, &body, 1, end != 0) : AN_HOLD) {
-    case AN_HOLD: return PAUSE;
-    case AN_REPLY: return reply(it);
-    case AN_REPLACE: it->response_passed = true; return replace(it, RESPONSE_BODY, size, RESPONSE_HEADERS);
-    case AN_TAKE: return take(RESPONSE_BODY, size);
-    default: it->response_passed = true; return CONTINUE;
-  }
+  return take_turn(it, (turn){.event = TURN_RESPONSE_BODY, .size = size, .end = end != 0});
 }
-
 #endif
 
-#if APPNET_WANTS_RESPONSE_END
-EXPORT(proxy_on_response_trailers) uint32_t proxy_on_response_trailers(uint32_t context, uint32_t trailers) {
-  EVENT_OF_A_CALL();
-  stream *it = find_stream(context);
-  (void)trailers;
-  if (it == NULL || it->replied) return CONTINUE;
-  event_begins();
+#if SEES_RESPONSE_TRAILERS
+static uint32_t show_response_trailers(stream *it) {
   switch (an_response_trailers(it->call)) {
     case AN_HOLD: return PAUSE;
     case AN_REPLY:
@@ -458,9 +531,18 @@ EXPORT(proxy_on_response_trailers) uint32_t proxy_on_response_trailers(uint32_t 
         proxy_set_buffer_bytes(RESPONSE_BODY, 0, WHOLE_BODY, NULL, 0);
       }
       return end_with_own_status(it, RESPONSE_TRAILERS, NULL, 0);
-    case AN_REPLACE: return replace(it, RESPONSE_BODY, WHOLE_BODY, RESPONSE_HEADERS);
+    case AN_REPLACE: return replace(it, &it->response, RESPONSE_BODY, WHOLE_BODY, RESPONSE_HEADERS);
     default: return CONTINUE;
   }
+}
+
+EXPORT(proxy_on_response_trailers) uint32_t proxy_on_response_trailers(uint32_t context, uint32_t trailers) {
+  EVENT_OF_A_CALL();
+  stream *it = find_stream(context);
+  (void)trailers;
+  if (it == NULL || it->replied) return CONTINUE;
+  event_begins();
+  return take_turn(it, (turn){.event = TURN_RESPONSE_TRAILERS});
 }
 #endif
 
@@ -475,8 +557,37 @@ void end_calls_in_time(void) {
       if (it->ends_at_ns > now) continue;
       set_end(it, AN_NO_DEADLINE);
       proxy_set_effective_context(it->context);
-      if (an_deadline_come(it->call) == AN_REPLY) reply(it);
+      take_turn(it, (turn){.event = TURN_DEADLINE});
     }
+  }
+}
+
+/* ---- turns ------------------------------------------------------------------------------------------------ */
+
+static uint32_t show_deadline(stream *it) {
+  if (an_deadline_come(it->call) == AN_REPLY) reply(it);
+  return PAUSE;
+}
+
+uint32_t show(stream *it, turn now) {
+  switch (now.event) {
+    case TURN_REQUEST_HEADERS: return show_request_headers_of(it, now.end);
+#if SEES_REQUEST_BODY
+    case TURN_REQUEST_BODY: return show_request_body(it, now.size, now.end);
+    case TURN_REQUEST_TRAILERS: return show_request_trailers(it);
+#endif
+#if SEES_RESPONSE
+    case TURN_RESPONSE_HEADERS: return show_response_headers(it, now.end);
+#endif
+#if SEES_RESPONSE_BODY
+    case TURN_RESPONSE_BODY: return show_response_body(it, now.size, now.end);
+#endif
+#if SEES_RESPONSE_TRAILERS
+    case TURN_RESPONSE_TRAILERS: return show_response_trailers(it);
+#endif
+    case TURN_DEADLINE: return show_deadline(it);
+    case TURN_END: an_http_call_free(it->call); return CONTINUE;
+    default: return CONTINUE;
   }
 }
 

@@ -11,6 +11,7 @@
 enum { REQUEST_HEADERS = 0, RESPONSE_HEADERS = 2, RESPONSE_TRAILERS = 3 };
 enum { REQUEST_BODY = 0, RESPONSE_BODY = 1, PLUGIN_CONFIGURATION = 7 };
 enum { CONTINUE = 0, PAUSE = 1 };
+enum { REQUEST_STREAM = 0, RESPONSE_STREAM = 1 };
 enum { CAS_MISMATCH = 8 };
 enum { REALTIME = 0, MONOTONIC = 1 };
 
@@ -22,6 +23,7 @@ uint32_t proxy_replace_header_map_value(uint32_t map, const void *key, size_t ke
 IMPORT(env, proxy_set_header_map_pairs) uint32_t proxy_set_header_map_pairs(uint32_t map, const uint8_t *pairs, size_t size);
 IMPORT(env, proxy_get_property) uint32_t proxy_get_property(const void *path, size_t path_size, uint8_t **value, size_t *size);
 IMPORT(env, proxy_set_effective_context) uint32_t proxy_set_effective_context(uint32_t context);
+IMPORT(env, proxy_continue_stream) uint32_t proxy_continue_stream(uint32_t direction);
 IMPORT(env, proxy_remove_header_map_value) uint32_t proxy_remove_header_map_value(uint32_t map, const void *key, size_t key_size);
 IMPORT(env, proxy_get_buffer_bytes)
 uint32_t proxy_get_buffer_bytes(uint32_t buffer, size_t start, size_t size, uint8_t **bytes, size_t *found);
