@@ -17,7 +17,7 @@ import yaml
 
 from appnet.processors.signing import TRUSTED_KEYS, SigningKey
 from tests.kubernetes.cluster import Cluster, await_
-from tests.kubernetes.conftest import Application, EchoServer
+from tests.kubernetes.conftest import Application, EchoServer, await_filters
 from tests.kubernetes.control import STATUS, Controlled, echo_folder, with_texts
 from tests.kubernetes.pods import CLIENT_POD, MESH, SERVER_POD, start_sidecar, stop_sidecar
 from tests.kubernetes.test_controller import CONFIG, FRONTEND, NAME, calling, loader_metadata
@@ -126,6 +126,8 @@ def commands(controlled: Controlled, echo: Application) -> Iterator[Commands]:
     yield found
     if "controller" in controlled.cluster.processes:
         controlled.cluster.kubectl("delete", "appnetconfigs", "--all", "--all-namespaces", "--timeout=30s")
+        for it in (CLIENT_POD, SERVER_POD):  # else they seem to run at once what is applied next
+            await_filters(it, set())
 
 
 def kubeconfig(cluster: Cluster, folder: Path, token: str) -> Path:

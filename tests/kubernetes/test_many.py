@@ -16,7 +16,7 @@ from tests.kubernetes.control import Controlled
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
 
-NAMESPACES, EACH, STEPS, SEED = 10, 5, 25, 16
+NAMESPACES, EACH, STEPS, SEED = 10, 5, 16, 16
 
 PROTO = 'syntax = "proto3"; package p; service S { rpc go(M) returns (M); } message M { string body = 1; }'
 RIGHT = "state:\n    pass\n\ninit():\n    pass\n\nreq(rpc):\n    match get(rpc, 'body') == '{word}':\n        true => send(err('no'), Up)\n        false => send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n"

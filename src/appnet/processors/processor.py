@@ -78,8 +78,8 @@ class NodeSettings:
     ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP; None: they are
     dropped. ``bind``: where it takes calls; port 0 is a free one. ``chains``: the names of all artifacts that it may be
     given, in request order. ``instance``: of its service, as the program is told by $APPNET_NODE. ``application``: what
-    it is part of; empty where nobody asks. ``gateway``: the secret of the gateway to stores; empty: there is none.
-    ``processor``: whose node it is, by name; empty where nobody asks.
+    it is part of, and ``processor``: whose node it is, by name; empty where nobody asks. ``gateway``: the secret of the
+    gateway to stores; empty: there is none.
     """
 
     name: str
