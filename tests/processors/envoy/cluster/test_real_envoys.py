@@ -127,7 +127,7 @@ async def test_webassembly_merges_through_the_control_planes_gateway(ground: Gro
                     assert [await proxy.outcome("one") for _ in range(3)] == [PASSED] * 3
                     meta, *_, instances = state_keys(scope, "firewall", "total")
                     await eventually(lambda: store.client.hget(meta, "sequence") not in (None, b"0"))
-                    assert store.client.zcard(instances) == 1
+                    assert store.client.zcard(instances) in {1, 2}  # Envoy's main thread has a machine, too
 
 
 @pytest.mark.parametrize("target", [NATIVE, WASM])
