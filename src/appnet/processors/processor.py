@@ -576,8 +576,7 @@ class Mesh(Protocol):
 
     def native(self, namespace: str, control: ControlPlane) -> Iterator[Object]:
         """What gives the processors of a namespace the means to run native modules of this control plane: objects, and
-        as the last one what a pod template has for it, without a kind. A container
-        without a name in it stands for the program's."""
+        last what a pod template has for it, without a kind. A container without a name in it is the program's."""
 
     def delivery(self, serving: Serving) -> AbstractAsyncContextManager[Delivery]:
         """Serves the processors of a cluster. Raises OSError where the address cannot be had."""
@@ -615,11 +614,8 @@ class Processor(Protocol):
     def awaited(
         self, control: Address, tls: ServerTls | None, token: Path | None
     ) -> AbstractAsyncContextManager[Nodes]:
-        """Configures nodes that others start: they ask at ``control``, by TLS or without, and have to show the token in
-        a file, if there is one.
-
-        Such a node is running while it is connected. Raises OSError where the address cannot be had.
-        """
+        """Configures nodes that others start: they ask at ``control``, by TLS or without, and show the token in a file,
+        if there is one. Such a node runs while it is connected. Raises OSError where the address cannot be had."""
 
     def bootstrap(self, node: str, service: str, control: Contact, records: Address, admin: Address) -> Bootstrap:
         """What somebody starts such a node with."""
