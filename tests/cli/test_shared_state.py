@@ -54,11 +54,9 @@ def test_explain_says_it_of_an_application(sample: str) -> None:
     assert f"quota.used: {WHERE}" in said("explain", "-v", sample)[0]
 
 
-@pytest.mark.parametrize(
-    ("command", "target"),
-    [(("check",), "wasm"), (("compile", "--dry-run"), "wasm"), (("compile", "--dry-run"), "native")],
-)
-def test_what_a_processor_does_not_share_is_told(sample: str, command: tuple[str, ...], target: str) -> None:
-    told = said(*command, sample, "--target", target)
+@pytest.mark.parametrize("target", ["wasm", "native"])
+def test_what_a_processor_does_not_share_is_told(sample: str, target: str) -> None:
+    assert "W004" not in " ".join(said("check", sample, "--target", target))
+    told = said("compile", "--dry-run", sample, "--target", target)
     title = f"`quota` shares state between instances, which is not supported on {target}: each instance keeps its own `used`"
     assert title in " ".join(told)

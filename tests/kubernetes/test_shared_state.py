@@ -267,4 +267,5 @@ def _weak_state_is_shared_with_what_runs_webassembly(controlled: Controlled, ech
 
     await_("each replica knows what both have let pass", both_know, 60)
     assert codes["OK"] < 2 * MOST_TALLIED, "so many pass where each has its own"
-    assert store.says(SECOND, "ZCARD", f"{{appnet:{SCOPE}/tally}}:passed:instances") == 2
+    instances = store.says(SECOND, "ZCARD", f"{{appnet:{SCOPE}/tally}}:passed:instances")
+    assert instances in {2, 3}  # the main thread of an Envoy has a machine, too

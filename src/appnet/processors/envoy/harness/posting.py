@@ -64,11 +64,12 @@ class PostCarrier:
             self._later(TIMEOUT_MS * 10**6)
 
     def _later(self, by_ns: int) -> None:
-        """The timer's time has come, so much later; then it is now again."""
+        """The timer's time has come, so much later; then it is now again, and what was posted is answered."""
         now_ns = self._module.now_ns
         self._module.now_ns += by_ns
         self._module.tick()
         self._module.now_ns = now_ns
+        self.answer()
 
     def merge(self) -> None:
         """Merges the instance's weak state, if the store is there."""

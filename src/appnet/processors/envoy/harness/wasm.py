@@ -139,10 +139,8 @@ class ModuleUnderTest(Harness):
         return self.posted
 
     def tick(self) -> None:
-        """The timer's time has come; what the module asks of a store is answered."""
+        """The timer's time has come."""
         self.run("proxy_on_tick", _ROOT)
-        if self.carrier is not None:
-            self.carrier.answer()
 
     def answered(self, token: int, body: bytes | None) -> None:
         """A post of the module's is answered; None: it failed."""
@@ -220,6 +218,8 @@ class _Call(CallUnderTest):
         """The proxy's timer says that time has passed."""
         self.denied = None
         self._module.tick()
+        if self._module.carrier is not None:
+            self._module.carrier.answer()
         self.reply = self.denied
         return Action.CONTINUE if self.denied is None else Action.REPLY
 
