@@ -86,7 +86,7 @@ def test_a_chain_is_in_its_place_and_travels_by_itself() -> None:
     assert (room["applyTo"], room["match"]) == ("LISTENER", {"context": "SIDECAR_INBOUND"})
     assert room["patch"]["value"]["per_connection_buffer_limit_bytes"] > DEFAULT_MAX_MESSAGE
     assert base64.b64decode(machine["code"]["local"]["inline_bytes"]) == application.artifacts[1].binary
-    configuration = code["patch"]["value"]["typed_config"]["config"]["configuration"]["value"]
+    configuration = code["patch"]["value"]["typed_config"]["config"]["configuration"]["secret"]["inline_bytes"]
     told: Any = Resource.FromString(base64.b64decode(configuration)[28:])  # behind the numbers
     assert {it.key: it.value.string_value for it in told.attributes} == {
         "service.name": "server",

@@ -248,7 +248,7 @@ def test_the_latest_records_of_all_streams() -> None:
 @asynchronous
 async def test_the_controller_shows_its_applications() -> None:
     telemetry = Telemetry(OtlpReceiver(), Keep(Path("nowhere")), None)
-    around = Surroundings(World(), *(cast("Any", None),) * 3, ANY_LOCAL_PORT, None, cast("Any", None))
+    around = Surroundings(World(), *(cast("Any", None),) * 3, ANY_LOCAL_PORT, None, *(cast("Any", None),) * 2)
     application = ClusterApplication(("shop", "echo"), around)
     application.rollout.begin(echo(), "first")
     async with Pages(ANY_LOCAL_PORT, telemetry) as pages, ClientSession() as session:

@@ -228,7 +228,7 @@ async def searched(folder: Path, kind: str) -> tuple[list[tuple[str, bytes]], li
             found += [it async for it in proxies(folder)]
             found += children(os.getpid(), others)
             found += files(folder / "run")
-            passes = list(machine._gateway._scopes)
+            passes = list(machine._gateway._doors)
     return [*found, *files(folder / "run"), ("told", "\n".join(told).encode())], passes
 
 
