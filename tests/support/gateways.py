@@ -10,9 +10,8 @@ from contextlib import contextmanager
 
 from appnet.observe.receiver import OtlpReceiver
 from appnet.processors.options import StoreOptions
-from appnet.state.gateway import Gateway
+from appnet.state.gateway import Door, Gateway
 from appnet.system.address import Address
-from appnet.system.store_address import read_address
 
 SECRET = b"of a test"
 
@@ -26,7 +25,7 @@ def serving_gateway(store: StoreOptions) -> Iterator[Address]:
     async def serve() -> None:
         receiver = OtlpReceiver()
         async with Gateway(SECRET) as gateway:
-            gateway.open({store.scope: read_address(store.address)})
+            gateway.open("test", [Door(store.scope, store.address)])
             receiver.serve_besides(gateway.add_to)
             async with receiver:
                 begun.set_result(receiver.address)
