@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from appnet.application.model import EdgeEnd
 from appnet.processors.admission import Limits, TooManyError
-from appnet.processors.artifact import Artifact
-from appnet.processors.options import StoreOptions, store_options
 from appnet.processors.processor import Acceptance, Caller, Group, NodeAnswer, Stranger
 from appnet.system.address import Address
 
@@ -20,22 +18,6 @@ _MOST_GONE = 256
 _REMEMBERED = 8
 LINGER_SECONDS = 10.0
 """How long one that was cut off is waited for: the slower of Envoy's two gRPC clients takes 8 s, a library 5 s."""
-
-
-def store_of(artifact: Artifact, group: Group) -> StoreOptions | None:
-    """Where an artifact shares state that runs in a group; None where it does not."""
-    state = artifact.chain.chain.state
-    password = group.passwords.get(state.secret, "")
-    return store_options(state, group.application, group.end, password) if artifact.in_store else None
-
-
-def lacking_password(artifacts: Iterable[Artifact], group: Group) -> str:
-    """Whose password is not known of the stores that these artifacts share state in; empty where nothing is missing."""
-    for it in artifacts:
-        secret = it.chain.chain.state.secret
-        if secret and it.in_store and secret not in group.passwords:
-            return f"the password of the store in the Secret {group.namespace}/{secret} is not known"
-    return ""
 
 
 class GroupNode(ABC):

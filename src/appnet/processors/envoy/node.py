@@ -14,7 +14,6 @@ from google.protobuf.message import Message
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE, Side
 from appnet.ir.needs import Need
-from appnet.ir.sharing import shared_state
 from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.filters import chain_filter
 from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
@@ -28,9 +27,10 @@ from appnet.processors.envoy.targets import NATIVE
 from appnet.processors.envoy.tunnel import Tunnel, store_tunnel, tunnel_resources
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
-from appnet.processors.options import ChainOptions, store_options
+from appnet.processors.options import ChainOptions
 from appnet.processors.processor import Acceptance, NodeAnswer, Nodes, NodeSettings
 from appnet.processors.signing import SigningKey, user_key
+from appnet.processors.stores import store_of
 from appnet.system.address import Address
 from appnet.system.tls import ServerTls
 
@@ -155,7 +155,7 @@ def filters_of(
     service, hosts = settings.end.service, len(settings.upstream)
 
     def options(it: Artifact) -> ChainOptions:
-        store = store_options(it.chain.chain.state, settings.application, settings.end)
+        store = store_of(it, settings.application)
         if store is not None and (tunnel := _tunnel(settings, it, key)) is not None:
             store = replace(store, tunnel=tunnel.socket)
         return ChainOptions(
@@ -176,11 +176,10 @@ def tunnels_of(settings: NodeSettings, artifacts: Sequence[Artifact], key: Signi
 
 
 def _tunnel(settings: NodeSettings, artifact: Artifact, key: SigningKey | None) -> Tunnel | None:
-    address = artifact.chain.chain.state.address
-    shares = any(shared_state(artifact.chain.elements[it.name.value]) for it in artifact.segment.elements)
-    if artifact.segment.place.target != NATIVE or not address or not shares or key is None:
+    store = store_of(artifact, settings.application)
+    if artifact.segment.place.target != NATIVE or store is None or key is None:
         return None
-    return store_tunnel(address, f"{key.public_text} {settings.name}")
+    return store_tunnel(store.address, f"{key.public_text} {settings.name}")
 
 
 def idle_seconds(artifacts: Sequence[Artifact]) -> dict[str, float]:

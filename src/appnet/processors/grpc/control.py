@@ -14,9 +14,9 @@ from appnet.application.model import Side
 from appnet.processors.artifact import Artifact
 from appnet.processors.grpc.versions import LIBRARY_SERVICE, Signer, digest, message_class, told
 from appnet.processors.listening import Context, Listening, check_token
-from appnet.processors.options import StoreOptions, store_options
 from appnet.processors.processor import Acceptance, NodeAnswer, Nodes, NodeSettings, ProcessorError
 from appnet.processors.signing import user_key
+from appnet.processors.stores import store_of
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from appnet.system.tls import ServerTls
 
@@ -85,15 +85,10 @@ class LibraryNode:
     def offer(self, version: str, artifacts: Sequence[Artifact]) -> None:
         """Makes these all that it is to run."""
         self.version, self._since = version, time.time()
-        whole = told(self.settings, version, artifacts, store_of=self._store_of)
+        whole = told(self.settings, version, artifacts, store_of=lambda it: store_of(it, self.settings.application))
         self.message = self._signer.signed(whole, self._signer.now())
         for it in self._control.followers_of(self):
             it.queue.put_nowait(self.message)
-
-    def _store_of(self, artifact: Artifact) -> StoreOptions | None:
-        if not artifact.in_store:
-            return None
-        return store_options(artifact.chain.chain.state, self.settings.application, self.end)
 
     async def answer(self, version: str, timeout_seconds: float) -> NodeAnswer:
         """Waits until every process that follows has accepted the version, or one has refused it."""

@@ -13,8 +13,8 @@ from appnet.deploy.kubernetes.operator.ends import configuration_of
 from appnet.deploy.kubernetes.operator.world import Key
 from appnet.ir.sharing import shared_state, shared_variables
 from appnet.processors.gaps import GAPS, title_of
-from appnet.processors.options import store_options
 from appnet.processors.processor import ClusterNode
+from appnet.processors.stores import store_of
 from appnet.state.gateway import Door
 from appnet.state.health import Wanted
 
@@ -34,9 +34,8 @@ def wanted_store(version: Version, configuration: str, where: Where, passwords: 
 def doors(version: Version, application: Key, passwords: Mapping[str, str]) -> Iterator[Door]:
     """The ways of a gateway to what an application shares."""
     for it in version.artifacts:
-        state = it.chain.chain.state
-        store = store_options(state, ".".join(application), it.end, passwords.get(state.secret, ""))
-        if it.in_store and store is not None and not store.is_local:
+        store = store_of(it, ".".join(application), passwords.get(it.chain.chain.state.secret, ""))
+        if store is not None and not store.is_local:
             yield Door(store.scope, store.address, store.password)
 
 

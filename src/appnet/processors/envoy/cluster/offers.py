@@ -14,9 +14,9 @@ from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.filters import chain_filter, marked, refuse_remote_code
 from appnet.processors.envoy.pieces import idle_filter
 from appnet.processors.options import ChainOptions
-from appnet.processors.places import lacking_password, store_of
 from appnet.processors.processor import Group
 from appnet.processors.signing import SigningKey
+from appnet.processors.stores import lacking_password, store_in_group
 
 _REMEMBERED = 4
 
@@ -78,7 +78,7 @@ class Offer:
         found = None if artifact is None else _loadable(artifact, targets)
         if found is None:
             return Served(lambda _proxy: idle_filter(name))
-        group, end, store = self.group, self.group.end, store_of(found, self.group)
+        group, end, store = self.group, self.group.end, store_in_group(found, self.group)
         gateway = b"" if store is None or store.is_local else self._gateway
 
         def make(proxy: str) -> TypedExtensionConfig:

@@ -11,8 +11,9 @@ from typing import Any
 
 from appnet.processors.artifact import Artifact
 from appnet.processors.grpc.versions import Signer, application_of, told
-from appnet.processors.places import GroupNode, lacking_password, store_of
+from appnet.processors.places import GroupNode
 from appnet.processors.processor import Acceptance, Caller, Group, NodeAnswer, NodeSettings
+from appnet.processors.stores import lacking_password, store_in_group
 from appnet.system.address import Address
 
 _MOST_TOLD = 4_000
@@ -134,4 +135,4 @@ class ProcessNode(GroupNode):
             self.group.name, self.end, (), Path(), self._records, application=application_of(self.group.name)
         )
         group = self.group
-        return told(settings, self._version, self._artifacts, self.proxy, store_of=lambda it: store_of(it, group))
+        return told(settings, self._version, self._artifacts, self.proxy, store_of=lambda it: store_in_group(it, group))
