@@ -214,10 +214,10 @@ async def test_posts_are_bounded_together(store: StoreUnderTest, monkeypatch: py
     monkeypatch.setattr(gateway, bound, 1 << 20)
     async with posting(store) as it:
         held = asyncio.create_task(it.post(slow(bytes(1 << 20))))
-        await eventually(lambda: it.gateway._held == 1 << 20)
-        assert await it.post(meet()) == (503, b"the gateway has too much in hand: ask again")
+        await eventually(lambda: it.gateway._room.held == 1 << 20)
+        assert await it.post(meet()) == (503, b"too much is posted at once: try again\n")
         held.cancel()
-        await eventually(lambda: it.gateway._held == 0)
+        await eventually(lambda: it.gateway._room.held == 0)
         assert (await it.post(meet()))[0] == 200
 
 

@@ -12,9 +12,8 @@ import hmac
 import re
 import struct
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -24,6 +23,7 @@ from valkey.cluster import ValkeyCluster
 
 from appnet.state.client import store_client
 from appnet.state.layout import script, script_digest, state_keys
+from appnet.system.posts import Room, body_of
 from appnet.system.store_address import password_of, read_address
 
 PATH = "/appnet/state"
@@ -36,7 +36,7 @@ MOST_ANSWERED = 16 << 20
 
 _MOST_POSTS, _MOST_WAITING = 16, 1024  # of one store: so many are under way at once, others wait with bodies unread
 _MOST_OF_STORE, _MOST_OF_ALL = 64 << 20, 256 << 20
-"""Bytes of posts in hand, in a store and in all of them; what comes besides is refused, and modules ask again."""
+"""Bytes of posts in hand, of a store and of all; what comes besides is refused, and modules ask again."""
 _MOST_REQUESTS, _AT_ONCE = 1024, 16  # of a post; and so many go to the store together
 _READ_SECONDS, _STORE_SECONDS = 10.0, 4.0  # a module waits for 5
 _LINGER_SECONDS = 120.0
@@ -101,7 +101,7 @@ class Gateway:
         self._given: dict[object, frozenset[str]] = {}
         self._stores: dict[_Access, _Store] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._held = 0  # bytes of all posts in hand
+        self._room = Room(_MOST_OF_ALL)
 
     async def __aenter__(self) -> Gateway:
         return self
@@ -148,10 +148,10 @@ class Gateway:
             self._stores[door.access] = _Store(door.access)
         store = self._stores[door.access]
         if store.posts == _MOST_POSTS + _MOST_WAITING:
-            raise _busy()
+            raise web.HTTPServiceUnavailable(text="too many posts wait for the store")
         store.posts += 1
         try:
-            async with store.free, self._body_of(request, store) as body:
+            async with store.free, body_of(request, MOST_BYTES, _READ_SECONDS, store.room, self._room) as body:
                 answers = await store.ask(door.scope, list(read_post(body)))
         except MalformedPostError as error:
             raise web.HTTPBadRequest(text=str(error)) from error
@@ -161,40 +161,14 @@ class Gateway:
             store.posts -= 1
         return web.Response(body=write_answers(answers), content_type="application/octet-stream")
 
-    @asynccontextmanager
-    async def _body_of(self, request: web.Request, store: _Store) -> AsyncIterator[bytes]:
-        """What is posted; it is in hand until the end of the context."""
-        body = bytearray()
-        try:
-            try:
-                async with asyncio.timeout(_READ_SECONDS):
-                    async for it in request.content.iter_any():
-                        body += it
-                        store.held += len(it)
-                        self._held += len(it)
-                        if len(body) > MOST_BYTES:
-                            told = f"a post has up to {MOST_BYTES} bytes"
-                            raise web.HTTPRequestEntityTooLarge(MOST_BYTES, len(body), text=told)
-                        if store.held > _MOST_OF_STORE or self._held > _MOST_OF_ALL:
-                            raise _busy()
-            except TimeoutError:
-                raise web.HTTPRequestTimeout(text="the post does not come") from None
-            yield bytes(body)
-        finally:
-            store.held -= len(body)
-            self._held -= len(body)
-
-
-def _busy() -> web.HTTPException:
-    return web.HTTPServiceUnavailable(text="the gateway has too much in hand: ask again")
-
 
 class _Store:
     """A store, by a few connections, each with a thread: the library has the addresses of all kinds only so."""
 
     def __init__(self, access: _Access) -> None:
         self.free = asyncio.Semaphore(_MOST_POSTS)
-        self.posts = self.held = 0  # those in hand or waiting, and bytes of those in hand
+        self.room = Room(_MOST_OF_STORE)
+        self.posts = 0  # in hand or waiting
         self._access = access
         self._client: Any = None  # the library has few types
         self._opening, self._greeting = threading.Lock(), threading.Lock()
