@@ -157,7 +157,9 @@ class Dashboard:
     async def _act(self, request: web.Request) -> web.Response:
         """Does what a button says. No other site can have a browser send the header with the token."""
         if self._token is None or not self._acts(request):
-            raise web.HTTPForbidden(text="buttons work with --dashboard-token-file, and on the dashboard's own machine\n")
+            raise web.HTTPForbidden(
+                text="buttons work with --dashboard-token-file, and on the dashboard's own machine\n"
+            )
         shown = request.headers.get("X-AppNet-Token", "").encode(errors="surrogateescape")
         async with self._acting:  # one after another, so that guessing takes its time
             if not hmac.compare_digest(shown, self._token.encode()):
