@@ -39,9 +39,11 @@ async def body_of(request: web.Request, most: int, seconds: float, *rooms: Room)
                         raise web.HTTPServiceUnavailable(text="too much is posted at once: try again\n")
         except TimeoutError:
             raise web.HTTPRequestTimeout(text=f"the post did not come within {seconds:.0f} s\n") from None
-        whole = b"".join(parts)
-        parts.clear()
-        yield whole
+        except ConnectionError:
+            raise web.HTTPBadRequest(text="the post is cut off\n") from None  # nobody is there to read it
+        parts[:] = [b"".join(parts)]
+        yield parts[0]
     finally:
+        parts.clear()  # answers that are errors keep this frame for a while
         for room in rooms:
             room.held -= size
