@@ -24,9 +24,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from appnet.analysis import DecisionCache, Strength, decide
-from appnet.application.appnet_config import ElementSpec
 from appnet.application.load import BoundMethod, LoadedChain
-from appnet.application.model import Chain, Edge, Side, Stop
+from appnet.application.model import Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.proto import load_proto
 from appnet.compile.fit import Where, crossing, places_of
 from appnet.compile.pipeline import print_artifacts

@@ -20,6 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from appnet.processors.envoy.targets import NATIVE
 from benchmarks import echo, report, results
 from tests.processors.grpc.chains import write_chains
 from tests.processors.grpc.go_module import MODULE
@@ -88,7 +89,7 @@ def echo_rows(samples: dict[str, dict[str, list[float]]]) -> list[results.Row]:
     }
     return [
         *(it for metric in samples for it in results.summarize(samples[metric], metric, "us", echo.DIRECT)),
-        *results.summarize(added, ADDED, "us", echo.NATIVE),
+        *results.summarize(added, ADDED, "us", NATIVE),
     ]
 
 

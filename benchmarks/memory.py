@@ -147,7 +147,7 @@ def main() -> None:
     console.print(report.table(table, TITLES, f"resident memory of Envoy after a share of {options.calls:,} calls"))
     context = {
         "calls": options.calls,
-        "elements": {it.value: names for it, names in _ELEMENTS.items()},
+        "elements": _ELEMENTS,
         "titles": TITLES,
     }
     file = results.save("memory", table, context, record=options.record)

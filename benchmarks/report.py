@@ -113,10 +113,11 @@ def growth(points: Mapping[int, Sequence[float]], names: tuple[str, str], file: 
 
 def _pyplot() -> Any:
     import matplotlib  # noqa: PLC0415 - takes half a second, which only a full run should pay
+    from cycler import cycler  # noqa: PLC0415
 
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.hashsalt": "appnet", "svg.fonttype": "none", "font.family": "sans-serif"})
-    matplotlib.rcParams["axes.prop_cycle"] = matplotlib.cycler(color=_SERIES)
+    matplotlib.rcParams["axes.prop_cycle"] = cycler(color=_SERIES)
     from matplotlib import pyplot  # noqa: PLC0415
 
     return pyplot

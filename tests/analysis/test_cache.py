@@ -61,11 +61,12 @@ def test_what_the_solver_had_no_time_for_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strength: Strength
 ):
     cache = DecisionCache(tmp_path)
-    key = decision_key(*HARD, KV, strength)
+    one, other = HARD
+    key = decision_key(one, other, KV, strength)
     monkeypatch.setattr(search, "FROM_INIT", 0)
     monkeypatch.setattr(search, "FROM_STATES", 0)
     monkeypatch.setattr(prove, "BUDGET_MS", 1)
-    decision = decide(*HARD, KV, strength, cache=cache)
+    decision = decide(one, other, KV, strength, cache=cache)
     assert isinstance(decision, Unknown)
     assert not decision.settled
     assert cache.get(key) is None

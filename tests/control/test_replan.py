@@ -291,6 +291,13 @@ async def test_a_plan_is_a_version_that_can_be_undone_for_good(tmp_path: Path) -
     guard.write_text(guard.read_text().replace("'refused'", "'no'"))
     assert await controller.upgrade() is not None
     assert controller.settled
+    await controller.pause()
+    assert not controller.settled
+    guard.write_text(guard.read_text().replace("'no'", "'never'"))
+    assert await controller.upgrade() is None
+    await controller.undo()
+    assert (await controller.resume()).accept_seconds == {}
+    assert controller.settled, "nobody went back: what had waited was dropped"
 
 
 @asynchronous

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -151,6 +152,17 @@ async def test_other_sites_see_nothing(headers: Mapping[str, str], status: int) 
             assert answer.status == status
 
 
+async def raw(url: str, header: bytes) -> bytes:
+    """What a button is answered whose request has this header."""
+    host, port = url.removeprefix("http://").split(":")
+    reading, writing = await asyncio.open_connection(host, int(port))
+    head = f"POST /dashboard/act?application=echo&action=undo HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
+    writing.write(head.encode() + header + b"\r\n\r\n")
+    answer = await reading.read()
+    writing.close()
+    return answer
+
+
 @asynchronous
 async def test_only_who_knows_the_token_changes_anything() -> None:
     done: list[str] = []
@@ -173,6 +185,7 @@ async def test_only_who_knows_the_token_changes_anything() -> None:
             for shows in ("", "s3cre", "s3cret" if token is None else "s3crets"):
                 assert (await posted(session, url, **{"X-AppNet-Token": shows}))[0] == 403
             assert (await posted(session, url))[0] == 403
+            assert (await raw(url, b"X-AppNet-Token: \xff\xfe")).startswith(b"HTTP/1.1 403 ")
             assert done == []
             if token is None:
                 continue

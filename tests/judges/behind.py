@@ -39,10 +39,12 @@ def rewrite(source: IO[bytes], sink: IO[bytes], field: int, port: int) -> None:
 
 def main() -> None:
     role, port, *command = sys.argv[1:]
-    pipes = {"stdout": subprocess.PIPE} if role == "server" else {"stdin": subprocess.PIPE}
-    program = subprocess.Popen(command, **pipes)
+    tells = role == "server"
+    program = subprocess.Popen(
+        command, stdin=None if tells else subprocess.PIPE, stdout=subprocess.PIPE if tells else None
+    )
     signal.signal(signal.SIGTERM, lambda *_: program.terminate())
-    source, sink = (program.stdout, sys.stdout.buffer) if role == "server" else (sys.stdin.buffer, program.stdin)
+    source, sink = (program.stdout, sys.stdout.buffer) if tells else (sys.stdin.buffer, program.stdin)
     assert source is not None
     assert sink is not None
     rewrite(source, sink, _PORTS[role], int(port))

@@ -80,8 +80,8 @@ class Collected:
                 fields = dict(re.findall(r"^    (Trace ID|Parent ID|ID|Name|Kind) +: ?(.*)$", span, re.MULTILINE))
                 chain = re.findall(r"-> appnet\.chain: Str\((.*)\)", span)
                 if "Kind" in fields and service:
-                    names = (fields[it] for it in ("Trace ID", "Parent ID", "ID", "Name", "Kind"))
-                    found.append(Collected(*names, service[0], *chain[:1] or [""]))
+                    names = [fields[it] for it in ("Trace ID", "Parent ID", "ID", "Name", "Kind")]
+                    found.append(Collected(*names, service=service[0], chain=chain[0] if chain else ""))
         return found
 
 

@@ -226,10 +226,10 @@ def test_programs_that_somebody_else_starts_follow_a_control_plane(tmp_path: Pat
             it.wait_for("server-grpc accepted after")
             assert asyncio.run(judged(url, "hello")).message == "firewall"
             assert "is part of a program" in it.output
-            code, told, _ = appnetctl("rollout", "status", "--status", status)
+            code, shown, _ = appnetctl("rollout", "status", "--status", status)
             assert code == 0
             assert re.search(
-                r"canary (\w+) on server-grpc\n  server-grpc    \1  acked .*\n  frontend-grpc  \w+  acked", told
+                r"canary (\w+) on server-grpc\n  server-grpc    \1  acked .*\n  frontend-grpc  \w+  acked", shown
             )
             assert appnetctl("rollout", "promote", "--status", status)[0] == 0
             assert appnetctl("rollout", "undo", "--status", status)[0] == 0

@@ -13,7 +13,7 @@ import pytest
 
 from appnet.observe.receiver import OtlpReceiver
 from appnet.state import gateway
-from appnet.state.gateway import MOST_BYTES, PATH, Door, Gateway, make_pass, write_answers
+from appnet.state.gateway import MOST_BYTES, PATH, Door, Gateway, make_pass
 from appnet.state.layout import state_keys
 from tests.support.asynchronous import asynchronous, eventually
 from tests.support.shared_store import StoreUnderTest, store_under_test
@@ -50,7 +50,7 @@ class Posting:
         self.gateway, self.url, self.scope, self._client = gateway, url, door.scope, client
         self.shown = make_pass(SECRET, door.scope, door.address)
 
-    async def post(self, body: bytes, shown: str | None = None) -> Post:
+    async def post(self, body: bytes | AsyncIterator[bytes], shown: str | None = None) -> Post:
         headers = {"Authorization": f"Bearer {self.shown if shown is None else shown}"}
         async with self._client.post(self.url, data=body, headers=headers) as answer:
             return answer.status, await answer.read()
@@ -167,6 +167,7 @@ HOSTILE = {
     "no arguments": asked(),
     "the keys of strong state": asked(b"part", b"one", variable=b""),
     "another hash tag": asked(b"part", b"one", element=b"x}:{y"),
+    "too many requests": asked(b"beat", b"one", variable=b"") * 1024,
     "no name": asked(b"part", b"one", element=b"\xff\xfe \n"),
 }
 
@@ -193,23 +194,74 @@ async def test_posts_say_that_the_store_is_away(store: StoreUnderTest) -> None:
         assert b"nowhere" in told
 
 
+async def slow(first: bytes) -> AsyncIterator[bytes]:
+    yield first
+    await asyncio.sleep(600)
+
+
 @asynchronous
 async def test_a_post_that_does_not_come_is_given_up(store: StoreUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def never() -> AsyncIterator[bytes]:
-        yield b"\0"
-        await asyncio.sleep(600)
-
-    async with posting(store) as it, aiohttp.ClientSession() as client:
-        headers = {"Authorization": f"Bearer {it.shown}"}
+    async with posting(store) as it:
         with monkeypatch.context() as patch:
             patch.setattr(gateway, "_READ_SECONDS", 0.2)
-            async with client.post(it.url, data=never(), headers=headers) as answer:
-                assert answer.status == 408
+            assert (await it.post(slow(b"\0")))[0] == 408
         assert (await it.post(meet()))[0] == 200
 
 
-def test_answers_are_bounded() -> None:
-    half, rest = bytes(9 << 20), b"rest"
-    found = write_answers([half, half, rest])
-    assert found == b"\1" + text(half) + b"\0" + text(b"") + b"\1" + text(rest)
-    assert write_answers([bytes(17 << 20)]) == b"\1" + text(b"\3" + b"17825792 bytes are too many for a gateway")
+@asynchronous
+@pytest.mark.parametrize("bound", ["_MOST_OF_STORE", "_MOST_OF_ALL"])
+async def test_posts_are_bounded_together(store: StoreUnderTest, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    monkeypatch.setattr(gateway, bound, 1 << 20)
+    async with posting(store) as it:
+        held = asyncio.create_task(it.post(slow(bytes(1 << 20))))
+        await eventually(lambda: it.gateway._room.held == 1 << 20)
+        assert await it.post(meet()) == (503, b"too much is posted at once: try again\n")
+        held.cancel()
+        await eventually(lambda: it.gateway._room.held == 0)
+        assert (await it.post(meet()))[0] == 200
+
+
+@asynchronous
+async def test_so_many_posts_wait_for_a_store(store: StoreUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "_MOST_WAITING", 0)
+
+    def posts() -> int:
+        return sum(one.posts for one in it.gateway._stores.values())
+
+    async with posting(store) as it:
+        held = [asyncio.create_task(it.post(slow(b"\0"))) for _ in range(16)]
+        await eventually(lambda: posts() == 16)
+        assert (await it.post(meet()))[0] == 503
+        for task in held:
+            task.cancel()
+        await eventually(lambda: posts() == 0)
+        assert (await it.post(meet()))[0] == 200
+
+
+SIZES = {b"large": 9 << 20, b"later": 9 << 20, b"refused": 17 << 20, b"small": 4}
+
+
+@asynchronous
+async def test_answers_are_bounded(store: StoreUnderTest) -> None:
+    async with posting(store) as it:
+        joins = {
+            name: asked(b"join", b"one", b"used:string\n", b"", b"", b"0", element=name, variable=b"") for name in SIZES
+        }
+        assert (await it.post(b"".join(joins.values())))[0] == 200
+        for name, size in SIZES.items():
+            store.client.hset(state_keys(it.scope, name.decode())[2], "used", bytes(size))
+        rounds: list[list[bytes]] = []
+        while joins:
+            status, body = await it.post(b"".join(joins.values()))
+            assert status == 200
+            rounds.append([])
+            for name in list(joins):
+                there, size = struct.unpack_from("<BI", body)
+                told, body = body[5 : 5 + size], body[5 + size :]
+                if there:
+                    del joins[name]
+                    rounds[-1].append(name)
+                    refused = told.startswith(b"\x0317825") and told.endswith(b" bytes are too many for a gateway")
+                    assert refused if name == b"refused" else len(told) > SIZES[name]
+            assert not body
+        assert rounds == [[b"large"], [b"later", b"refused", b"small"]]

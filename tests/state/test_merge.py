@@ -71,6 +71,34 @@ def test_a_batch_that_is_sent_again_counts_once(client: valkey.Valkey) -> None:
     assert one.value == 7
 
 
+def test_of_a_batch_that_meets_a_cut_value_the_rest_counts_once(client: valkey.Valkey) -> None:
+    one = Instance(client, "cut", "1")
+    one.meet()
+    changes = b"".join(b"\1" + struct.pack("<I1sIQI", 1, key, 8, 5, 0) for key in (b"a", b"b", b"c"))
+    client.hset(one.keys["entries"], "b", "cut")
+    with pytest.raises(valkey.ResponseError, match="too short"):
+        one.ask("merge", one.name, "sum i 0", one.birth, one.version, changes, 1)
+    assert one.ask("merge", one.name, "sum i 0", one.birth, one.version, changes, 1)[0] == 0
+    five = struct.pack("<Q", 5)
+    assert client.hmget(one.keys["entries"], "a", "b", "c") == [five, b"cut", five]
+    assert one.meet(1) == 1
+    client.hdel(one.keys["entries"], "b")
+    assert one.ask("merge", one.name, "sum i 0", one.birth, one.version, changes, 2)[0] == 0
+    ten = struct.pack("<Q", 10)
+    assert client.hmget(one.keys["entries"], "a", "b", "c") == [ten, five, ten]
+
+
+def test_a_batch_of_which_nothing_could_be_merged_counts_later(client: valkey.Valkey) -> None:
+    one = Instance(client, "nothing", "1")
+    one.meet()
+    client.hset(one.keys["entries"], "", "cut")
+    with pytest.raises(valkey.ResponseError, match="too short"):
+        one.merge(5, 1)
+    client.hset(one.keys["entries"], "", bytes(8))
+    assert one.merge(5, 1) == 0
+    assert one.value == 5
+
+
 def test_who_meets_again_without_an_answer_is_told_of_no_batch_that_never_came(client: valkey.Valkey) -> None:
     one = Instance(client, "meets", "1")
     one.meet()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -12,6 +12,8 @@ from appnet.system.address import Address
 from appnet.system.certificates import TlsFileError, check_authority, check_certificate, check_key
 from appnet.system.tls import ClientTls, ServerTls
 from appnet.system.token import TokenFileError, read_token
+
+_T = TypeVar("_T")
 
 CertificateOption = Annotated[Path | None, typer.Option("--tls-cert", help="Its certificate, in PEM: TLS with it.")]
 AuthorityOption = Annotated[
@@ -36,8 +38,7 @@ def dashboard_token(file: Path | None) -> str | None:
     """The token in the file; None where there is none. Raises `typer.BadParameter` where it will not do."""
     if file is None:
         return None
-    _checked("--dashboard-token-file", file, read_token)
-    return read_token(file)
+    return _checked("--dashboard-token-file", file, read_token)
 
 
 def server_token(file: Path | None, own: Iterable[Address], tls: ServerTls | None) -> Path | None:
@@ -89,8 +90,8 @@ def _pair(certificate: Path | None, key: Path | None, *, server: bool) -> tuple[
     return certificate, key
 
 
-def _checked(option: str, path: Path, check: Callable[[Path], object]) -> None:
+def _checked(option: str, path: Path, check: Callable[[Path], _T]) -> _T:
     try:
-        check(path)
+        return check(path)
     except (TlsFileError, TokenFileError) as error:
         raise typer.BadParameter(f"{path}: {error}", param_hint=option) from None

@@ -188,10 +188,12 @@ class Controller:
         Raises `RolloutError` where there is none, or a node refuses.
         """
         async with self._changing:
-            undone = (self.waiting or self.candidate or self.running).id
             if self.waiting is not None:
-                self.waiting, rollout = None, self._as_it_is()
-            elif self.candidate is not None:
+                self._undone.add(self.waiting.id)
+                self.waiting = None
+                return self._as_it_is()
+            undone = (self.candidate or self.running).id
+            if self.candidate is not None:
                 rollout = await self._withdraw(self.candidate)
             elif not self.past:
                 raise RolloutError("no version ran before this one")

@@ -156,10 +156,13 @@ class Dashboard:
 
     async def _act(self, request: web.Request) -> web.Response:
         """Does what a button says. No other site can have a browser send the header with the token."""
-        shown = request.headers.get("X-AppNet-Token", "").encode()
+        if self._token is None or not self._acts(request):
+            raise web.HTTPForbidden(
+                text="buttons work with --dashboard-token-file, and on the dashboard's own machine\n"
+            )
+        shown = request.headers.get("X-AppNet-Token", "").encode(errors="surrogateescape")
         async with self._acting:  # one after another, so that guessing takes its time
-            token = (self._token or "").encode()
-            if not self._acts(request) or not hmac.compare_digest(shown, token):
+            if not hmac.compare_digest(shown, self._token.encode()):
                 await asyncio.sleep(_GUESS_SECONDS)
                 raise web.HTTPForbidden(text="this is not the token\n")
             name, word = request.query.get("application", ""), request.query.get("action", "")

@@ -18,6 +18,7 @@ from appnet.observe.signals import Signal, TooLargeError
 from appnet.observe.spans import Span, decode_spans
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from appnet.system.http import serve_http
+from appnet.system.posts import Room, body_of
 from appnet.system.tls import ServerTls
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PROTOBUF = "application/x-protobuf"
-_MOST_POSTS = 16  # are read at once, so that what they take together is bounded; others wait
+_MOST_POSTS, _MOST_HELD = 16, 256 << 20  # are read at once, and in all so many bytes; other posts wait
 _READ_SECONDS = 30.0
 _BATCH, _LONGEST_BATCH, _MOST_BATCHES = "appnet-batch", 64, 4_096
 
@@ -48,7 +49,7 @@ class OtlpReceiver:
         self._bind, self._tls = bind, tls
         self._grpc = None if grpc is None else _grpc_endpoint(grpc, tls, self.take)
         self._listeners: list[Listener] = []
-        self._reading = asyncio.Semaphore(_MOST_POSTS)
+        self._reading, self._room = asyncio.Semaphore(_MOST_POSTS), Room(_MOST_HELD)
         self._batches: dict[str, None] = {}
         self._subscribers: list[Subscriber] = []
         self._counting: list[Callable[[Point], None]] = []
@@ -59,7 +60,7 @@ class OtlpReceiver:
 
     async def start(self) -> None:
         """Binds and serves. Raises ``OSError`` where the address cannot be had."""
-        application = web.Application(client_max_size=max(it.most_bytes for it in Signal))
+        application = web.Application()
         for it in Signal:
             application.router.add_post(it.path, partial(self._posted, it))
         for add_to in self._besides:
@@ -159,17 +160,14 @@ class OtlpReceiver:
     async def _posted(self, signal: Signal, request: web.Request) -> web.Response:
         if request.content_type != _PROTOBUF:
             raise web.HTTPUnsupportedMediaType(text=f"only {_PROTOBUF} is understood\n")
-        try:
-            async with self._reading, asyncio.timeout(_READ_SECONDS):
-                body = await request.read()
+        async with self._reading, body_of(request, signal.most_bytes, _READ_SECONDS, self._room) as body:
+            try:
                 plain = _plain(body, request.headers.get("Content-Encoding", "identity"), signal.most_bytes)
                 self._take_once(signal, plain, request.headers.get(_BATCH, ""))
-        except MalformedTelemetryError as error:
-            raise web.HTTPBadRequest(text=f"{error}\n") from error
-        except TooLargeError as error:
-            raise web.HTTPRequestEntityTooLarge(signal.most_bytes, len(body), text=f"{error}\n") from error
-        except TimeoutError:
-            raise web.HTTPRequestTimeout(text=f"the post did not come within {_READ_SECONDS:.0f} s\n") from None
+            except MalformedTelemetryError as error:
+                raise web.HTTPBadRequest(text=f"{error}\n") from error
+            except TooLargeError as error:
+                raise web.HTTPRequestEntityTooLarge(signal.most_bytes, len(body), text=f"{error}\n") from error
         return web.Response(body=signal.response, content_type=_PROTOBUF)
 
 

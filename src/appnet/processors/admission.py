@@ -128,10 +128,9 @@ def options_of(limits: Limits, identity_seconds: float) -> list[tuple[str, int]]
     return [
         ("grpc.max_receive_message_length", limits.request),
         ("grpc.max_send_message_length", -1),
-        # Whoever has gone without a word is missed soon; and peers may ask the same of us.
+        # Whoever has gone without a word is missed soon.
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.http2.max_ping_strikes", 0),
         ("grpc.max_connection_age_ms", int(identity_seconds * 1000)),
         ("grpc.max_connection_age_grace_ms", 1_000),
     ]

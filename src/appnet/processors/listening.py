@@ -42,8 +42,9 @@ class Listening:
         most_streams: int | None = None,
     ) -> None:
         self._bind, self._tls, self._most = bind, tls, most_streams
-        # Without SO_REUSEPORT off, two controllers would silently share a port.
-        self._options = [("grpc.so_reuseport", 0), *options]
+        # Without SO_REUSEPORT off, two controllers would silently share a port. Peers ask every 10 to 20 s whether it
+        # is there: by default, gRPC takes that for an attack, and closes the connection at the fourth time.
+        self._options = [("grpc.so_reuseport", 0), ("grpc.http2.max_ping_strikes", 0), *options]
         self._bound: Address | None = None
         self._server: grpc.aio.Server | None = None
 

@@ -23,6 +23,7 @@ from valkey.cluster import ValkeyCluster
 
 from appnet.state.client import store_client
 from appnet.state.layout import script, script_digest, state_keys
+from appnet.system.posts import Room, body_of
 from appnet.system.store_address import password_of, read_address
 
 PATH = "/appnet/state"
@@ -33,12 +34,16 @@ MOST_BYTES = 16 << 20
 MOST_ANSWERED = 16 << 20
 """Of what one post is answered; Envoy holds twice as much for a module."""
 
-_MOST_POSTS = 16  # of one store are under way at once; others wait, and their bodies are not read yet
+_MOST_POSTS, _MOST_WAITING = 16, 1024  # of one store: so many are under way at once, others wait with bodies unread
+_MOST_OF_STORE, _MOST_OF_ALL = 64 << 20, 256 << 20
+"""Bytes of posts in hand, of a store and of all; what comes besides is refused, and modules ask again."""
+_MOST_REQUESTS, _AT_ONCE = 1024, 16  # of a post; and so many go to the store together
 _READ_SECONDS, _STORE_SECONDS = 10.0, 4.0  # a module waits for 5
 _LINGER_SECONDS = 120.0
 """How long a pass is good that nobody is given any more: proxies take a while to let their connections end, and modules
 merge once more when they end."""
 _COMMANDS = (b"join", b"commit", b"beat", b"leave"), (b"meet", b"merge", b"part")  # of strong and of weak state
+_GREETINGS = (b"join", b"meet")  # are answered with all that there is
 _MOST_PARTS = 8
 _NAME = re.compile(r"[^\s{}:/]{1,200}")
 _OF_STATE = ("WRONGTYPE ", "ERR ")  # errors of what one element's keys hold
@@ -96,6 +101,7 @@ class Gateway:
         self._given: dict[object, frozenset[str]] = {}
         self._stores: dict[_Access, _Store] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self._room = Room(_MOST_OF_ALL)
 
     async def __aenter__(self) -> Gateway:
         return self
@@ -141,27 +147,19 @@ class Gateway:
         if door.access not in self._stores:
             self._stores[door.access] = _Store(door.access)
         store = self._stores[door.access]
-        async with store.free:
-            try:
-                async with asyncio.timeout(_READ_SECONDS):
-                    asked = list(read_post(await _body_of(request)))
-                answers = await store.ask(door.scope, asked)
-            except MalformedPostError as error:
-                raise web.HTTPBadRequest(text=str(error)) from error
-            except TimeoutError:
-                raise web.HTTPRequestTimeout(text="the post does not come") from None
-            except valkey.ValkeyError as error:
-                raise web.HTTPServiceUnavailable(text=_short(error)) from error
+        if store.posts == _MOST_POSTS + _MOST_WAITING:
+            raise web.HTTPServiceUnavailable(text="too many posts wait for the store")
+        store.posts += 1
+        try:
+            async with store.free, body_of(request, MOST_BYTES, _READ_SECONDS, store.room, self._room) as body:
+                answers = await store.ask(door.scope, list(read_post(body)))
+        except MalformedPostError as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        except (valkey.ValkeyError, OSError) as error:
+            raise web.HTTPServiceUnavailable(text=_short(error)) from error
+        finally:
+            store.posts -= 1
         return web.Response(body=write_answers(answers), content_type="application/octet-stream")
-
-
-async def _body_of(request: web.Request) -> bytes:
-    body = bytearray()
-    async for it in request.content.iter_any():
-        body += it
-        if len(body) > MOST_BYTES:
-            raise web.HTTPRequestEntityTooLarge(MOST_BYTES, len(body), text=f"a post has up to {MOST_BYTES} bytes")
-    return bytes(body)
 
 
 class _Store:
@@ -169,9 +167,11 @@ class _Store:
 
     def __init__(self, access: _Access) -> None:
         self.free = asyncio.Semaphore(_MOST_POSTS)
+        self.room = Room(_MOST_OF_STORE)
+        self.posts = 0  # in hand or waiting
         self._access = access
         self._client: Any = None  # the library has few types
-        self._opening = threading.Lock()
+        self._opening, self._greeting = threading.Lock(), threading.Lock()
         self._threads = ThreadPoolExecutor(_MOST_POSTS, "gateway")
 
     async def end(self) -> None:
@@ -187,7 +187,8 @@ class _Store:
             self._client.close()
 
     async def ask(self, scope: str, asked: list[Request]) -> list[bytes]:
-        """The answers, in order. Raises `valkey.ValkeyError` where the store is away, or refuses all."""
+        """The answers, in order; from the first that is too much for one post on, they are empty. Raises
+        `valkey.ValkeyError` or OSError where the store is away, or refuses all."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._asked, scope, asked)
 
     def _asked(self, scope: str, asked: list[Request]) -> list[bytes]:
@@ -196,11 +197,47 @@ class _Store:
                 address = read_address(self._access.address)
                 password = self._access.password or password_of(address)
                 self._client = store_client(address, password, _STORE_SECONDS)
+        answers: list[bytes] = []
+        left = MOST_ANSWERED
+        for some in _portions(asked):
+            for it in self._answered(scope, some) if left > 0 else ():
+                fits = len(it) <= left
+                answers.append(it if fits else b"")
+                left = left - len(it) if fits else 0
+        return answers + [b""] * (len(asked) - len(answers))
+
+    def _answered(self, scope: str, asked: list[Request]) -> list[bytes]:
+        if asked[0].parts[0] not in _GREETINGS:
+            return self._found(scope, asked)
+        if not self._greeting.acquire(timeout=_STORE_SECONDS):  # one at a time has all of a state in memory
+            raise TimeoutError("others keep the store busy")
+        try:
+            return self._found(scope, asked)
+        finally:
+            self._greeting.release()
+
+    def _found(self, scope: str, asked: list[Request]) -> list[bytes]:
         found = _run(self._client, scope, asked)
         if any(isinstance(it, valkey.exceptions.NoScriptError) for it in found):
             self._client.script_load(script().decode())
             found = _run(self._client, scope, asked)  # a batch counts once
         return [_answer(it) for it in found]
+
+
+def _portions(asked: list[Request]) -> Iterator[list[Request]]:
+    """What the store is asked at once: a greeting alone, and of other requests a few."""
+    some: list[Request] = []
+    for it in asked:
+        greets = it.parts[0] in _GREETINGS
+        if some and (greets or len(some) == _AT_ONCE):
+            yield some
+            some = []
+        if greets:
+            yield [it]
+        else:
+            some.append(it)
+    if some:
+        yield some
 
 
 def _run(client: Any, scope: str, asked: list[Request]) -> list[object]:
@@ -225,7 +262,9 @@ def _one(client: Any, arguments: tuple[object, ...]) -> object:
 
 def _answer(found: object) -> bytes:
     if isinstance(found, bytes):
-        return found
+        if len(found) <= MOST_ANSWERED:
+            return found
+        return _REFUSED + f"{len(found)} bytes are too many for a gateway".encode()
     if isinstance(found, valkey.ResponseError) and _text(found).startswith(_OF_STATE):
         return _REFUSED + _text(found).encode()[:200]
     raise found if isinstance(found, valkey.ValkeyError) else valkey.ResponseError("the script answers with no text")
@@ -250,7 +289,7 @@ def read_post(body: bytes) -> Iterator[Request]:
 
     A text is a u32 size and bytes; numbers are little-endian. Raises `MalformedPostError`.
     """
-    at = 0
+    at = many = 0
 
     def number() -> int:
         nonlocal at
@@ -275,21 +314,14 @@ def read_post(body: bytes) -> Iterator[Request]:
         if not 1 <= (count := number()) <= _MOST_PARTS:
             raise MalformedPostError("the script takes other arguments")
         parts = tuple(text() for _ in range(count))
+        if (many := many + 1) > _MOST_REQUESTS:
+            raise MalformedPostError("the post has too many requests")
         if parts[0] not in _COMMANDS[bool(variable)]:
             raise MalformedPostError("the gateway carries steps and merges alone")
         yield Request(element, variable, parts)
 
 
-def write_answers(answers: list[bytes]) -> bytes:
-    """The answers as modules read them: each a u8 that is 1, and a text. What is too much comes with a later post,
-    which begins with its u8 as 0; what is so for itself is refused.
-    """
-    left, found = MOST_ANSWERED, []
-    for it in answers:
-        kept = it
-        if len(it) > MOST_ANSWERED:
-            kept = _REFUSED + f"{len(it)} bytes are too many for a gateway".encode()
-        there = len(kept) <= left
-        left -= len(kept) if there else 0
-        found.append(struct.pack("<BI", there, len(kept) if there else 0) + (kept if there else b""))
-    return b"".join(found)
+def write_answers(answers: Iterable[bytes]) -> bytes:
+    """The answers as modules read them: each a u8 that is 1, and a text. One that is empty comes with a later post; its
+    u8 is 0."""
+    return b"".join(struct.pack("<BI", bool(it), len(it)) + it for it in answers)

@@ -194,15 +194,18 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     return #items - capacity
   end
 
+  -- Gives how much had to go for what came, and what is wrong with an entry that does not hold what it should: its change is
+  -- lost, the others are made.
   local function combine_all(combiner, number, capacity, since, changes)
-    local at, items = 1, false
+    local at, items, flaw = 1, false, nil
     while at <= #changes do
       local op, key, value, more
       op, key, value, more, at = struct.unpack('<BI4c0I4c0I4c0', changes, at)
       items = items or op == 3
-      combine[combiner](op, key, value, more, since, number)
+      local made, why = pcall(combine[combiner], op, key, value, more, since, number)
+      if not made then flaw = why end
     end
-    if capacity == 0 then return 0 end
+    if capacity == 0 or flaw then return 0, flaw end
     if items then return drop_items(capacity) end
     return redis.call('ZCARD', order) > capacity and drop_oldest(capacity) or 0
   end
@@ -271,17 +274,18 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     local due = is_due(now, id)
     if due and other_history() then return struct.pack('<B', 2) end
     sequence = tonumber(known[2])
-    local before, evicted = sequence, 0
+    local before, evicted, flaw = sequence, 0, nil
     local last = math.max(tonumber(known[4] or '0'), tonumber(known[5] or '0'))
     if changes ~= '' and last < batch then
       local combiner, number, capacity = string.match(how, '(%a+) (%a) (%d+)')
-      evicted = combine_all(combiner, number, tonumber(capacity), since, changes)
-      redis.call('HSET', meta, 'last:' .. id, batch)
+      evicted, flaw = combine_all(combiner, number, tonumber(capacity), since, changes)
+      if not flaw or sequence ~= before then redis.call('HSET', meta, 'last:' .. id, batch) end
     end
     if sequence ~= before then
       redis.call('HSET', meta, 'sequence', sequence)
       forget_deletes()
     end
+    if flaw then error(flaw) end
     if due or (changes ~= '' and outlives()) then stay(now, id) end
     return struct.pack('<BI8', 0, sequence) .. answer(since, evicted)
   end

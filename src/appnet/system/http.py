@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import ssl
 from collections.abc import Awaitable, Callable
@@ -10,9 +11,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from appnet.system.address import Address
 from appnet.system.tls import ServerTls
+
+# What is no HTTP is answered so; aiohttp would log where it noticed, as if it were ours.
+logging.getLogger("aiohttp.server").addFilter(
+    lambda it: it.exc_info is None or not isinstance(it.exc_info[1], HttpProcessingError)
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -22,9 +22,6 @@ from appnet.system.tls import ServerTls
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 1 << 20),
-    # A process that hears nothing asks every 20 seconds whether somebody is there. By default, gRPC's servers take that
-    # for an attack, and end the connection after a minute.
-    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
     # A process whose machine is gone must not be waited for.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 20_000),

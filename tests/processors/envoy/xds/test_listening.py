@@ -1,4 +1,4 @@
-"""Certificates that are replaced while the control plane runs."""
+"""What the control plane's address shows and bears: replaced certificates, and peers that ask whether it is there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import shutil
 import ssl
 from pathlib import Path
 
+import h2.connection
 import pytest
+from h2.events import ConnectionTerminated, PingAckReceived
 
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.system.address import ANY_LOCAL_PORT, Address
@@ -42,3 +44,32 @@ async def test_a_new_certificate_is_shown_to_those_who_come_after(tmp_path: Path
 async def test_a_certificate_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"none\.pem"):
         await XdsServer(ANY_LOCAL_PORT, ServerTls(tmp_path / "none.pem", tmp_path / "none.key")).start()
+
+
+STREAM = {
+    ":method": "POST",
+    ":scheme": "http",
+    ":path": "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
+    ":authority": "control",
+    "content-type": "application/grpc",
+    "te": "trailers",
+}
+
+
+@asynchronous
+async def test_who_asks_whether_it_is_there_stays_connected() -> None:
+    async with XdsServer() as server:
+        reading, writing = await asyncio.open_connection(server.address.host, server.address.port)
+        peer = h2.connection.H2Connection()
+        peer.initiate_connection()
+        peer.send_headers(1, STREAM.items())
+        for _ in range(10):
+            peer.ping(b"is there")
+            answered = False
+            writing.write(peer.data_to_send())
+            while not answered:
+                events = peer.receive_data(await reading.read(65536))
+                writing.write(peer.data_to_send())
+                assert [it for it in events if isinstance(it, ConnectionTerminated)] == []
+                answered = any(isinstance(it, PingAckReceived) for it in events)
+        writing.close()
