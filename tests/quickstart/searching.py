@@ -76,16 +76,21 @@ resp(rpc):
 
 
 def guarded(folder: Path, kind: str, store: str) -> Path:
-    """The echo sample with the guard, for proxies or for programs; its field is secret, and its store has a password."""
+    """The echo sample with the guard, for proxies or for programs; its field is secret, and its store has a password.
+
+    WebAssembly has it from the .proto that the field is secret, the others from the configuration.
+    """
     config = sample(folder)
-    proto = config.with_name("echo.proto")
-    proto.write_text(proto.read_text().replace("string Body = 1;", "string Body = 1 [debug_redact = true];"))
+    if kind == "wasm":
+        proto = config.with_name("echo.proto")
+        proto.write_text(proto.read_text().replace("string Body = 1;", "string Body = 1 [debug_redact = true];"))
     if kind == "program":
         shutil.copytree(ECHO.parent / "echo-py", folder / "echo-py")
         config = folder / "echo-py" / "sample_echo_grpc.yaml"
     config.with_name("guard.appnet").write_text(GUARD)
     written = yaml.safe_load(config.read_text())
     spec = {key: it for key, it in written["spec"].items() if not key.endswith("Chain")}
+    spec |= {"secretFields": ["Msg.Body"]} if kind != "wasm" else {}
     spec |= {"clientChain": [{"name": "guard", "file": "guard.appnet"}], "state": {"store": store, "mergeEvery": "0.1"}}
     config.write_text(yaml.safe_dump({**written, "spec": spec}))
     return config
