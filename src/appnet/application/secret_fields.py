@@ -16,6 +16,7 @@ from appnet.diagnostics.place import Label
 from appnet.diagnostics.remedy import instead, near
 from appnet.diagnostics.yaml_reader import Located, Section, node_span
 
+_SHOWN = 3
 _EXAMPLE = "write `- LoginRequest.password`"
 
 
@@ -54,7 +55,8 @@ def wrong_names(names: tuple[Located, ...], known: Collection[str]) -> Iterator[
             yield _unknown(name, known)
         elif len(found) > 1:
             title, label = f"field `{name}` is ambiguous", "several messages have it"
-            help_, remedies = f"write {either(found)}", instead(name.span, *found)
+            some = found[:_SHOWN]
+            help_, remedies = f"write the full name: {either(some)}", instead(name.span, *some)
             yield Diagnostic("C056", Severity.ERROR, title, name.span, label, help_, (), remedies)
         elif seen.setdefault(found[0], name) is not name:
             title, first = f"`{found[0]}` appears twice", Label(seen[found[0]].span, "the first is here")
