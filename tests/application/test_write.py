@@ -102,6 +102,7 @@ spec:
   maxMessage: 16MiB
   idleTimeout: 1.5m
   traces: 0.5%
+  secretFields: [Msg.Body]
   replan: {mode: auto, interval: 90, saving: 12.5%}
   state: {store: "rediss://state.example:6379/2", prefix: shop, timeout: 20ms, mergeEvery: 0.5, secret: password}
 """

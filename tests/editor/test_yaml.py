@@ -53,6 +53,7 @@ ELEMENTS = ["fault.appnet", "firewall.appnet", "logging.appnet", "metrics.appnet
         ("  proto: echo.proto\n  method: ", ["echo", "'*'"]),
         ("  proto: echo.proto\n  method:\n    - ", ["echo", "'*'"]),
         ("  proto: nothing.proto\n  method: ", []),
+        ("  proto: echo.proto\n  secretFields:\n    - ", ["Msg.Body"]),
         ("  processors:\n    - ", ["grpc", "mrpc", "sidecar", "ambient"]),
         ("  delivery: ", ["controller", "manifest"]),
         ("  rollout:\n    ", ["canary: ", "wait: ", "paused: "]),

@@ -11,7 +11,7 @@ from tests.quickstart.searching import check_secrets
 pytestmark = pytest.mark.judges
 
 
-@pytest.mark.parametrize("kind", ["wasm", "program"])
+@pytest.mark.parametrize("kind", ["wasm", "python", "go"])
 def test_no_secret_is_stored_or_shown(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

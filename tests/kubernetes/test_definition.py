@@ -75,6 +75,7 @@ TAKEN: dict[str, dict[str, Any]] = {
     "all from ConfigMaps": {"protoInline": LEFT_OUT, "protoFrom": FROM, "appManifestFrom": FROM},
     "limits as texts": {"maxMessage": "16 MiB", "idleTimeout": "1.5m", "traces": "0.1%"},
     "limits as numbers": {"maxMessage": 4096, "idleTimeout": 0},
+    "secret fields": {"secretFields": ["Msg.Body"]},
     "plans that follow traffic": {"replan": "auto"},
     "plans that follow traffic in some way": {"replan": {"mode": "suggest", "interval": "1h", "saving": "5%"}},
     "a share as canary": {"rollout": {"canary": "10%", "wait": "60s"}},

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import pytest
 
-from tests.kubernetes.cluster import Cluster, await_
+from tests.kubernetes.cluster import Cluster, answers, await_
 from tests.kubernetes.conftest import Application
-from tests.kubernetes.control import Controlled, with_texts
+from tests.kubernetes.control import STATUS, Controlled, with_texts
 from tests.kubernetes.meshes import WAYPOINT, Mesh
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
@@ -36,20 +39,40 @@ def controlled(cluster: Cluster, echo: Application) -> Iterator[Controlled]:
 @pytest.mark.parametrize("target", ["wasm"])
 def test_the_guides_calls(echo: Application, controlled: Controlled, mesh: Mesh) -> None:
     cluster = controlled.cluster
-    assert outcomes(echo) == ["OK", "OK"]
+    calls = Calls(echo)
+    assert calls.both() == ["OK", "OK"]
     cluster.apply(with_texts(echo.folder, mesh.configuration))
     controlled.await_condition(NAME, "Ready", lambda it: it["status"] == "True")
-    assert outcomes(echo) == ["OK", REFUSED]
+    await_("a connection that the chain is on", lambda: echo.call("test") == REFUSED, 20)
+    calls.ended = [REFUSED]  # those before went the old way, on a connection that was open
+    assert calls.both() == ["OK", REFUSED]
     echo.edit("firewall.appnet", "'test'", "'hello'")
     cluster.apply(with_texts(echo.folder, mesh.configuration))
-    await_("the new rule", partial(are, echo, REFUSED, "OK"), 20)
+    await_("the new rule", partial(calls.are, REFUSED, "OK"), 20)
+    await_("counts of both versions", lambda: counted("calls") == len(calls.ended), 60)
+    assert counted("refusals") == calls.ended.count(REFUSED)
     cluster.kubectl("delete", "appnetconfig", NAME, "--timeout=100s")
-    await_("the plain path", partial(are, echo, "OK", "OK"), 20)
+    await_("the plain path", partial(calls.are, "OK", "OK"), 20)
 
 
-def outcomes(echo: Application) -> list[str]:
-    return [echo.call(it) for it in ("hello", "test")]
+@dataclass
+class Calls:
+    """Calls of the client's; ``ended``: how."""
+
+    echo: Application
+    ended: list[str] = field(default_factory=list)
+
+    def both(self) -> list[str]:
+        """How two calls end, of which one version refuses the first and another the second."""
+        self.ended += (both := [self.echo.call(it) for it in ("hello", "test")])
+        return both
+
+    def are(self, *wanted: str) -> bool:
+        """Whether they end so now."""
+        return self.both() == list(wanted)
 
 
-def are(echo: Application, *wanted: str) -> bool:
-    return outcomes(echo) == list(wanted)
+def counted(what: str) -> int:
+    """How many the controller has been told of."""
+    found: dict[str, Any] = json.loads(answers(f"http://127.0.0.1:{STATUS}/totals"))
+    return sum(it["count"] for it in found[what])

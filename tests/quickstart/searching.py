@@ -31,11 +31,16 @@ from appnet.deploy.local.status import StatusServer
 from appnet.state.server import running_store, store_folder
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from tests.quickstart.support import ECHO, ask, sample, settings_of
+from tests.support.go import find_go, run_go
 from tests.support.load import LoadSettings, Request, Upstream, run_load
 from tests.support.raw_grpc import string_field
 
 FIELD, HEADER, PASSWORD, TOKEN = SECRETS = [f"open-sesame-{it}-7781" for it in ("field", "header", "password", "token")]
 PAGES = ("metrics", "records", "records/sums", "totals", "traces", "refusals?last=guard", "rollout", "healthz")
+SAMPLES = {"python": "echo-py", "go": "echo-go"}
+"""The samples of programs that have their chains in them."""
+OWN_PROGRAMS = (b"appnet.samples", b"/echo-go/echo")
+"""What their command lines have."""
 HIDDEN, PUBLIC = "(secret)", "anybody-may-see-this-7781"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 METADATA = (
@@ -76,16 +81,25 @@ resp(rpc):
 
 
 def guarded(folder: Path, kind: str, store: str) -> Path:
-    """The echo sample with the guard, for proxies or for programs; its field is secret, and its store has a password."""
+    """The echo sample with the guard, for proxies or for programs; its field is secret, and its store has a password.
+
+    WebAssembly has it from the .proto that the field is secret, native proxies and programs from the configuration.
+    """
     config = sample(folder)
-    proto = config.with_name("echo.proto")
-    proto.write_text(proto.read_text().replace("string Body = 1;", "string Body = 1 [debug_redact = true];"))
-    if kind == "program":
-        shutil.copytree(ECHO.parent / "echo-py", folder / "echo-py")
-        config = folder / "echo-py" / "sample_echo_grpc.yaml"
+    if kind == "wasm":
+        proto = config.with_name("echo.proto")
+        proto.write_text(proto.read_text().replace("string Body = 1;", "string Body = 1 [debug_redact = true];"))
+    if kind in SAMPLES:
+        config = folder / SAMPLES[kind] / "sample_echo_grpc.yaml"
+        shutil.copytree(ECHO.parent / SAMPLES[kind], config.parent)
+    if kind == "go":
+        program, local = config.with_name("echo"), config.with_name("local.yaml")
+        run_go([find_go(), "build", "-o", str(program), "."], ECHO.parent / SAMPLES[kind])
+        local.write_text(local.read_text().replace("go run .", str(program)))
     config.with_name("guard.appnet").write_text(GUARD)
     written = yaml.safe_load(config.read_text())
     spec = {key: it for key, it in written["spec"].items() if not key.endswith("Chain")}
+    spec |= {"secretFields": ["Msg.Body"]} if kind != "wasm" else {}
     spec |= {"clientChain": [{"name": "guard", "file": "guard.appnet"}], "state": {"store": store, "mergeEvery": "0.1"}}
     config.write_text(yaml.safe_dump({**written, "spec": spec}))
     return config
@@ -105,7 +119,7 @@ def store_with_password() -> Iterator[int]:
 
 async def called(machine: LocalMachine, kind: str) -> None:
     """Makes calls with secrets, of which all but the first are refused, and waits until they are told of."""
-    if kind == "program":
+    if kind in SAMPLES:
         for _ in range(3):
             await ask(machine.url("frontend"), FIELD)
     else:
@@ -184,7 +198,7 @@ def children(of: int, but: frozenset[int]) -> Iterator[tuple[str, bytes]]:
                 if parent == of:
                     line = (entry / "cmdline").read_bytes()
                     yield f"cmdline of {entry.name}", line
-                    if b"appnet.samples" not in line:
+                    if not any(it in line for it in OWN_PROGRAMS):
                         yield f"environ of {entry.name}", (entry / "environ").read_bytes()
                     yield from children(int(entry.name), but)
 
@@ -215,7 +229,7 @@ async def searched(folder: Path, kind: str) -> tuple[list[tuple[str, bytes]], li
         password = PASSWORD if kind == "wasm" else "$STORE_PASSWORD"
         config = guarded(folder, kind, f"redis://:{password}@127.0.0.1:{port}")
         settings = settings_of(config, folder, "wasm" if kind == "wasm" else "native")
-        if kind != "program":
+        if kind not in SAMPLES:
             settings = replace(settings, upstreams={"server": (Address("127.0.0.1", upstream.port),)})
         async with (
             LocalMachine(settings, told.append) as machine,
@@ -244,7 +258,7 @@ def check_secrets(folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch, capl
     public, hidden = (
         {name.rpartition("/")[2] for name, it in seen if word.encode() in it} for word in (PUBLIC, HIDDEN)
     )
-    assert public >= records | ({"appnetctl why"} if kind != "program" else set()), "so it would have been found"
+    assert public >= records | ({"appnetctl why"} if kind not in SAMPLES else set()), "so it would have been found"
     assert hidden >= records | {"appnetctl why"}
     redacted = base64.b64encode(b"[redacted]")
-    assert any(redacted in it for name, it in seen if "config_dump" in name) == (kind != "program")
+    assert any(redacted in it for name, it in seen if "config_dump" in name) == (kind not in SAMPLES)

@@ -1,6 +1,6 @@
 """What is secret is in nothing that AppNet stores, logs, shows or hands to its children: all of it is searched.
 
-`tests/judges` does the same with WebAssembly and with a program.
+`tests/judges` does the same with WebAssembly and with programs.
 """
 
 from __future__ import annotations

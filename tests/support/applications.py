@@ -32,6 +32,7 @@ def _chain(chain: Chain) -> dict[str, Any]:
         "limits": chain.limits,
         "state": chain.state,
         "replan": chain.replan,
+        "secret_fields": [it.value for it in chain.secret_fields],
         "module": (chain.proto_module, chain.proto_module_folder),
         "stops": [
             (

@@ -11,6 +11,7 @@ from appnet.application.limits import read_limits
 from appnet.application.model import ALL_METHODS, USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.named import Ways, check_element_name, given_source, named_roots
 from appnet.application.replan import read_replan
+from appnet.application.secret_fields import read_secret_fields
 from appnet.application.state_store import read_state_store
 from appnet.diagnostics.place import Label, Span
 from appnet.diagnostics.remedy import instead
@@ -26,7 +27,7 @@ _TOP_KEYS = ("apiVersion", "kind", "metadata", "spec", "status")
 _SPEC_KEYS = (
     *("processors", "backend", "appName", "clientService", "serverService", "method", "appManifestFile"),
     *(*CHAINS, "proto", "protoRoots", "protoModName", "protoModLocation"),
-    *("maxMessage", "idleTimeout", "traces", "state", "replan"),
+    *("maxMessage", "idleTimeout", "traces", "secretFields", "state", "replan"),
     *("appManifestInline", "appManifestFrom", "protoInline", "protoFrom"),
     *ONLY_IN_CLUSTERS,
 )
@@ -114,6 +115,7 @@ class _ConfigReader:
         limits = read_limits(spec, "maxMessage", "idleTimeout")
         store = read_state_store(spec, "state", "mergeEvery")
         replan = read_replan(spec)
+        secret = read_secret_fields(spec, "secretFields")
         if not (app_name and client and server and methods and manifest and proto) or roots is None:
             return None
         edge = Edge(client.value, server.value, tuple(it.value for it in methods))
@@ -125,6 +127,7 @@ class _ConfigReader:
             proto_roots=roots,
             state=store,
             replan=replan,
+            secret_fields=secret,
         )
         return Application(app_name.value, self._source, manifest, ((client, server),), (chain,))
 

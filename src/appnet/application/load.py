@@ -15,6 +15,7 @@ from appnet.application.methods import methods_of, told_once
 from appnet.application.model import Application, Chain, ElementSpec, Form
 from appnet.application.proto import ProtoFile, load_proto
 from appnet.application.proto_files import ProtoRoot
+from appnet.application.secret_fields import meant, wrong_names
 from appnet.application.specification import is_specification, read_specification
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Label, Source, Span
@@ -30,6 +31,9 @@ T = TypeVar("T")
 
 _Proto = tuple[Source, tuple[ProtoRoot, ...]]
 """A .proto with the roots that are given with it."""
+
+_Messages = tuple[_Proto, frozenset[str]]
+"""A .proto with the fields that are secret because a configuration says so."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,9 @@ class _Loader:
     def __init__(self, sources: Sequence[Source], judge: Judge) -> None:
         self._sources, self._judge = sources, judge
         self._wrong: list[Diagnostic] = []
-        self._methods: dict[tuple[_Proto, str], MethodSignature] = {}
+        self._methods: dict[tuple[_Messages, str], MethodSignature] = {}
         self._protos: dict[_Proto, ProtoFile | None] = {}
+        self._fields: dict[tuple[Located, ...], frozenset[str]] = {}
         self._programs: dict[Source, Program | None] = {}
         self._elements: dict[tuple[object, ...], tuple[CompiledElement | None, list[Diagnostic]]] = {}
 
@@ -148,6 +153,8 @@ class _Loader:
         manifest = self._manifest(application)
         chains = [chain for it in application.chains if (chain := self._chain(it)) is not None]
         self._check_methods(chains)
+        if len(chains) == len(application.chains):  # else not all fields are known
+            self._check_secret_fields()
         if self._wrong:
             raise DiagnosticError(self._told())
         assert manifest is not None
@@ -180,29 +187,33 @@ class _Loader:
 
     def _chain(self, chain: Chain) -> LoadedChain | None:
         named = chain.proto, chain.proto_roots
-        proto = self._once(self._protos, named, lambda it: load_proto(*it))
-        methods = self._collected(lambda: methods_of(chain.methods, proto)) if proto is not None else None
-        if proto is None or methods is None:
+        written = self._once(self._protos, named, lambda it: load_proto(*it))
+        methods = self._collected(lambda: methods_of(chain.methods, written)) if written is not None else None
+        if written is None or methods is None:
             return None
-        methods = tuple(self._methods.setdefault((named, it.full_name), it) for it in methods)
+        proto, secret = written, self._secret_fields(chain, written, methods)
+        if secret:
+            proto = written.hiding(secret)
+            methods = methods_of(chain.methods, proto)
+        methods = tuple(self._methods.setdefault(((named, secret), it.full_name), it) for it in methods)
         bound: dict[str, dict[str, Element]] = {it.full_name: {} for it in methods}
         for spec in (it.spec for it in chain.stops):
             wrong: dict[str, list[Diagnostic]] = {}
             for method in methods:
-                compiled, wrong[method.full_name] = self._element(spec, named, method)
+                compiled, wrong[method.full_name] = self._element(spec, (named, secret), method)
                 if compiled is not None:
                     bound[method.full_name][spec.name.value] = compiled.element
             self._wrong += told_once(wrong)
         return LoadedChain(chain, tuple(BoundMethod(it, bound[it.full_name]) for it in methods), proto)
 
     def _element(
-        self, spec: ElementSpec, proto: _Proto, method: MethodSignature
+        self, spec: ElementSpec, messages: _Messages, method: MethodSignature
     ) -> tuple[CompiledElement | None, list[Diagnostic]]:
         program = self._once(self._programs, spec.source, read)
         if program is None:
             return None, []
         given = tuple((name, type(it.value), it.value) for name, it in spec.parameters.items())
-        key = (spec.source, spec.name.value, given, proto, method.full_name)
+        key = (spec.source, spec.name.value, given, messages, method.full_name)
         if key not in self._elements:
             try:
                 compiled = compile_program(program, method, name=spec.name.value, parameters=spec.parameters)
@@ -210,6 +221,19 @@ class _Loader:
             except DiagnosticError as error:
                 self._elements[key] = None, error.diagnostics
         return self._elements[key]
+
+    def _secret_fields(self, chain: Chain, proto: ProtoFile, methods: Iterable[MethodSignature]) -> frozenset[str]:
+        """The full names of the fields that the chain's files call secret."""
+        if not chain.secret_fields:
+            return frozenset()
+        known = proto.fields_in(it.full_name for method in methods for it in method.messages)
+        self._fields[chain.secret_fields] = self._fields.get(chain.secret_fields, frozenset()) | known
+        return frozenset(it for name in chain.secret_fields for it in meant(name.value, known))
+
+    def _check_secret_fields(self) -> None:
+        """Each means a field of some chain that it is said of: a specification says it of all."""
+        for names, known in self._fields.items():
+            self._wrong += wrong_names(names, known)
 
     def _check_methods(self, chains: Iterable[LoadedChain]) -> None:
         """A method of an edge has one chain."""

@@ -165,7 +165,7 @@ class Chain:
     the .proto are looked for first.
     ``native``: one of the elements has to run as a native module. ``proto_module`` and its folder: of code in Go that
     others make of the .proto; AppNet needs none. ``state``: the store of what its elements share. ``replan``: how its
-    plan follows traffic; None: not at all.
+    plan follows traffic; None: not at all. ``secret_fields``: what nobody may see of messages, as `Message.field`.
     """
 
     edge: Edge
@@ -180,6 +180,7 @@ class Chain:
     proto_roots: tuple[ProtoRoot, ...] = ()
     state: StateStore = StateStore()
     replan: Replan | None = None
+    secret_fields: tuple[Located, ...] = ()
 
     @property
     def method(self) -> str:

@@ -76,6 +76,7 @@ class ProtoFile:
     _pool: DescriptorPool = field(repr=False)
     _services: tuple[str, ...]
     _places: Mapping[str, tuple[Source, int, int]] = field(repr=False)
+    _secret: frozenset[str] = frozenset()
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -96,7 +97,7 @@ class ProtoFile:
         found = [it for it in self._methods() if f".{it.full_name}".endswith(f".{wanted}")]
         exact = [it for it in found if it.full_name == wanted]
         if len(found) == 1 or exact:
-            return _signature((exact or found)[0])
+            return self._signature((exact or found)[0])
         place = span or self._service_place()
         if found:
             full = [_full_name(it) for it in found]
@@ -110,6 +111,30 @@ class ProtoFile:
             advice = f"declare a `service` with it in {base_name(self.source)}"
         remedies = near(span, name, short) if span else ()
         raise _error("C051", f"no method `{name}`", place, f"not in {base_name(self.source)}", advice, remedies)
+
+    def _signature(self, method: MethodDescriptor) -> MethodSignature:
+        return MethodSignature(
+            full_name=_full_name(method),
+            request=_schema(method.input_type, self._secret),
+            response=_schema(method.output_type, self._secret),
+            client_streaming=method.client_streaming,
+            server_streaming=method.server_streaming,
+        )
+
+    def hiding(self, fields: Iterable[str]) -> ProtoFile:
+        """The same with these fields (``package.Message.field``) secret, as if each had the option ``debug_redact``."""
+        return replace(self, _secret=frozenset(fields))
+
+    def fields_in(self, messages: Iterable[str]) -> frozenset[str]:
+        """The full names, ``package.Message.field``, of the fields of these messages and of all messages in them."""
+        waiting = [self._pool.FindMessageTypeByName(it) for it in messages]
+        found: dict[str, Descriptor] = {}
+        while waiting:
+            message = waiting.pop()
+            if message.full_name not in found:
+                found[message.full_name] = message
+                waiting += [_message_of(it) for it in message.fields if _holds_messages(it)]
+        return frozenset(it.full_name for message in found.values() for it in message.fields)
 
     def message_class(self, full_name: str) -> type[Message]:
         """The class of the message ``full_name`` (``package.Message``); raises ``KeyError`` for an unknown one."""
@@ -284,16 +309,6 @@ def _places(source: Source, file: descriptor_pb2.FileDescriptorProto) -> Iterato
             yield full_name, (source, location.span[0] + 1, location.span[1] + 1)
 
 
-def _signature(method: MethodDescriptor) -> MethodSignature:
-    return MethodSignature(
-        full_name=_full_name(method),
-        request=_schema(method.input_type),
-        response=_schema(method.output_type),
-        client_streaming=method.client_streaming,
-        server_streaming=method.server_streaming,
-    )
-
-
 def _full_name(method: MethodDescriptor) -> str:
     return f"/{method.containing_service.full_name}/{method.name}"
 
@@ -304,11 +319,12 @@ class _Place:
 
     ``prefix``, ``numbers``, ``oneofs``, ``groups``: of what leads to it, as `Field` has them. ``above``: the types that
     lie around it. ``within``: the path of the many messages that it is, or is inside of. ``secret``: no log may
-    show it.
+    show it. ``hidden``: the full names of fields that are secret wherever they are.
     """
 
     message: Descriptor
     above: frozenset[str]
+    hidden: frozenset[str]
     prefix: str = ""
     numbers: tuple[int, ...] = ()
     oneofs: tuple[str, ...] = ()
@@ -324,7 +340,7 @@ class _Place:
         around = Field(
             self.prefix + it.name, BOOL, (*self.numbers, it.number), "message",
             oneofs=oneofs if any(oneofs) else (), groups=groups if any(groups) else (), within=self.within,
-            secret=self.secret or it.GetOptions().debug_redact,
+            secret=self.secret or it.GetOptions().debug_redact or it.full_name in self.hidden,
         )  # fmt: skip
         return _of_message(it, around) if _holds_messages(it) else _of_scalars(it, around)
 
@@ -336,6 +352,7 @@ class _Place:
         return _Place(
             message,
             self.above | {message.full_name},
+            self.hidden,
             f"{field.path}.values." if step else f"{field.path}.",
             (*field.numbers, *[_VALUE] * step),
             (*field.oneofs, *[""] * (filled - len(field.oneofs))),
@@ -345,13 +362,13 @@ class _Place:
         )
 
 
-def _schema(message: Descriptor) -> MessageSchema:
+def _schema(message: Descriptor, hidden: frozenset[str]) -> MessageSchema:
     fields: dict[str, Field] = {}
     messages: dict[str, Field] = {}
     unsupported: dict[str, str] = {}
     members: dict[str, list[Field]] = {}
     # Breadth first, so that the fields nearest to the message come first in every list of names.
-    level = [_Place(message, frozenset({message.full_name}))]
+    level = [_Place(message, frozenset({message.full_name}), hidden)]
     for depth in range(1, _MAX_DEPTH + 1):
         inner = []
         for place in level:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import yaml
 
@@ -11,6 +12,7 @@ from appnet.application.limits import read_limits
 from appnet.application.model import USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.named import check_element_name, named_roots, named_source
 from appnet.application.replan import read_replan
+from appnet.application.secret_fields import read_secret_fields
 from appnet.application.state_store import read_state_store
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Label, Source, Span
@@ -21,7 +23,7 @@ from appnet.language import Given
 
 _TOP_KEYS = (
     *("app_name", "app_manifest", "app_structure", "edge", "link", "transport"),
-    *("proto_roots", "max_message", "idle_timeout", "traces", "state", "replan"),
+    *("proto_roots", "max_message", "idle_timeout", "traces", "secret_fields", "state", "replan"),
 )
 _TOP_REFUSED = dict.fromkeys(("ingress", "egress"), "list the elements under `edge`, on each of their edges")
 _SHARED_KEYS = ("method", "proto", "proto_mod_name", "proto_mod_location", "processor", "upgrade", "envoy_native")
@@ -97,11 +99,13 @@ class _SpecificationReader:
         limits = read_limits(top, "max_message", "idle_timeout")
         store = read_state_store(top, "state", "merge_every")
         replan = read_replan(top)
+        secret = read_secret_fields(top, "secret_fields")
         roots = named_roots(top, "proto_roots")
         chains: list[Chain] = []
         for edge, ends in edges.items() if roots is not None else ():
             found = self._chains(ends, listed.get(edge, []), pairs.get(edge, []))
-            chains += (replace(it, limits=limits, proto_roots=roots or (), state=store, replan=replan) for it in found)
+            said = partial(replace, limits=limits, state=store, replan=replan, secret_fields=secret)
+            chains += (said(it, proto_roots=roots or ()) for it in found)
         if not any(isinstance(it, yaml.MappingNode) and it.value for it in (top.get("edge"), top.get("link"))):
             help_ = "list elements of an edge: `edge:` and under it `client->server:`"
             self._problems.add("C030", "no elements", top.span, "no elements on any edge", help_)

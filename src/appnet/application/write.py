@@ -67,6 +67,8 @@ def _specification(application: Application, folder: Path) -> Written:
         wrong.append(_one_limit(application.chains))
     if len({it.replan for it in application.chains}) > 1:
         wrong.append(_one_replan(application.chains))
+    if len({tuple(map(str, it.secret_fields)) for it in application.chains}) > 1:
+        wrong.append(_same_secrets(application.chains))
     if len({it.proto_roots for it in application.chains}) > 1:
         wrong.append(_same_roots(application.chains))
     if wrong:
@@ -80,6 +82,7 @@ def _specification(application: Application, folder: Path) -> Written:
         "app_structure": [f"{client}->{server}" for client, server in application.edges],
         **(_roots(application.chains[0], "proto_roots", folder) if application.chains else {}),
         **(_limits(application.chains[0], "max_message", "idle_timeout") if application.chains else {}),
+        **(_secret_fields(application.chains[0], "secret_fields") if application.chains else {}),
         **(_state(application.chains[0], "merge_every") if application.chains else {}),
         **(_replan(application.chains[0]) if application.chains else {}),
         "edge": edges,
@@ -110,6 +113,13 @@ def _one_limit(chains: Sequence[Chain]) -> Diagnostic:
     title, label = "a specification has the same limits for all calls", "these limits differ from others"
     help_ = "use the same `maxMessage`, `idleTimeout` and `traces` everywhere"
     return _cannot(title, other.methods[0].span, label, help_)
+
+
+def _same_secrets(chains: Sequence[Chain]) -> Diagnostic:
+    first = [*map(str, chains[0].secret_fields)]
+    other = next(it for it in chains if [*map(str, it.secret_fields)] != first)
+    title, label = "a specification has the same secret fields for all calls", "others have other secret fields"
+    return _cannot(title, other.methods[0].span, label, "write the same `secretFields` everywhere")
 
 
 def _same_roots(chains: Sequence[Chain]) -> Diagnostic:
@@ -180,6 +190,7 @@ def _configuration(application: Application, chain: Chain, folder: Path) -> dict
         **({"protoModName": chain.proto_module} if chain.proto_module else {}),
         **({"protoModLocation": _module_folder(chain, folder)} if chain.proto_module_folder else {}),
         **_limits(chain, "maxMessage", "idleTimeout"),
+        **_secret_fields(chain, "secretFields"),
         **_state(chain, "mergeEvery"),
         **_replan(chain),
     }
@@ -230,6 +241,10 @@ def _limits(chain: Chain, longest: str, idle: str) -> dict[str, Any]:
     traces = None if chain.limits.traces is None else share_text(chain.limits.traces)
     found = {longest: chain.limits.longest, idle: chain.limits.idle, "traces": traces}
     return {key: it for key, it in found.items() if it is not None}
+
+
+def _secret_fields(chain: Chain, key: str) -> dict[str, Any]:
+    return {key: [str(it) for it in chain.secret_fields]} if chain.secret_fields else {}
 
 
 def _state(chain: Chain, every: str) -> dict[str, Any]:

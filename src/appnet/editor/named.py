@@ -12,6 +12,7 @@ from appnet.application.kinds import is_behaviour
 from appnet.application.manifest import load_manifest
 from appnet.application.model import ALL_METHODS
 from appnet.application.proto import DESCRIPTOR_SETS, load_proto
+from appnet.application.secret_fields import short_names
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.place import Source
 from appnet.diagnostics.source import FileSource
@@ -53,6 +54,7 @@ class Surroundings:
             ("proto",): lambda: self._files(place.begun, (".proto", *DESCRIPTOR_SETS)),
             (*_MANIFESTS, "config"): lambda: self._files(place.begun, (".yaml", ".yml")),
             ("method",): lambda: self._methods(place),
+            ("secretFields", "secret_fields"): self._fields,
             ("clientService", "serverService", "service"): self._services,
             ("processors", "processor", "backend"): lambda: list(registry.ENTRIES),
             ("name", "name1", "name2"): lambda: self._elements(place),
@@ -88,6 +90,15 @@ class Surroundings:
             if named:
                 methods = load_proto(self._beside(named)).methods()
                 return [*(it.rpartition("/")[2] for it in methods), f"'{ALL_METHODS}'"]
+        return []
+
+    def _fields(self) -> list[str]:
+        """Those of the messages of all methods."""
+        with suppress(DiagnosticError):
+            if named := self._first("proto"):
+                proto = load_proto(self._beside(named))
+                methods = map(proto.method, proto.methods())
+                return short_names(proto.fields_in(it.full_name for one in methods for it in one.messages))
         return []
 
     def _services(self) -> list[str]:

@@ -140,9 +140,14 @@ class MethodSignature:
     client_streaming: bool = False
     server_streaming: bool = False
 
+    @property
+    def messages(self) -> tuple[MessageSchema, MessageSchema]:
+        """Those of requests and of responses."""
+        return self.request, self.response
+
     @cached_property
     def digest(self) -> str:
         """A hash of what programs can tell of it: the same in every process."""
-        messages = [(it.full_name, sorted(map(repr, it.all_fields()))) for it in (self.request, self.response)]
+        messages = [(it.full_name, sorted(map(repr, it.all_fields()))) for it in self.messages]
         text = repr((self.full_name, self.client_streaming, self.server_streaming, messages))
         return hashlib.sha256(text.encode()).hexdigest()

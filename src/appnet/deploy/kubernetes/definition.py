@@ -50,6 +50,8 @@ _BOUNDS: Mapping[str, Schema] = {
     "spec.maxMessage": _SHORT,
     "spec.idleTimeout": _SHORT,
     "spec.traces": _SHORT,
+    "spec.secretFields": {"maxItems": 256, "x-kubernetes-list-type": "atomic"},
+    "spec.secretFields[]": {"maxLength": 512},
     "spec.state.store": {"maxLength": 4096},
     "spec.state.prefix": _NAMED,
     "spec.state.timeout": _SHORT,
