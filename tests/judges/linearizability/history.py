@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.diagnostics.source import TextSource
 from appnet.system import lifetime
 from appnet.system.address import Address
-from tests.judges.linearizability.scene import TROUBLES, scene
+from tests.judges.linearizability.scene import scene, troubles
 
 ELEMENTS = Path(__file__).parent / "elements"
 CHECKER = Path(__file__).parent / "checker"
@@ -21,7 +22,8 @@ _LINE_SECONDS = 120
 
 @dataclass(frozen=True)
 class Verdict:
-    """``result``: Ok, Illegal, or Unknown where checking took too long. ``unknown``: calls that may have happened."""
+    """``result``: Ok, Illegal, or Unknown where checking took too long. ``unknown``: calls that may have happened.
+    ``troubles``: how often what went wrong meanwhile."""
 
     result: str
     answered: int
@@ -29,19 +31,22 @@ class Verdict:
     unknown: int
     seconds: float
     check_seconds: float
+    troubles: Counter[str]
 
 
 async def judged(
     checker: Path, element: str, folder: Path, *, calls: int, seed: int = 1, durable: bool = True
 ) -> Verdict:
-    """Makes so many calls to one of `ELEMENTS`, of which `limit` lets most pass, and troubles one after another meanwhile."""
+    """Makes so many calls to one of `ELEMENTS`, of which `limit` lets most pass, and one trouble after another meanwhile.
+    ``seed``: of what clients draw, and of the order of troubles."""
+    coming = troubles(seed)
     limit = calls * 4 // 5
     source = TextSource(
         Path(f"{element}.appnet"), (ELEMENTS / f"{element}.appnet").read_text().replace("4000", str(limit))
     )
     command = [
         checker, "-element", element, "-clients", str(CLIENTS), "-calls", str(calls), "-limit", str(limit),
-        "-seed", str(seed), "-parts", str(len(TROUBLES) + 1), "-picture", str(folder / "history.html"),
+        "-seed", str(seed), "-parts", str(len(coming) + 1), "-picture", str(folder / "history.html"),
     ]  # fmt: skip
     process = await asyncio.create_subprocess_exec(
         *map(str, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -63,11 +68,11 @@ async def judged(
     try:
         async with scene(source, folder, place, durable=durable) as it:
             stdin.write(b"go\n")
-            for trouble in TROUBLES:
+            for trouble in coming:
                 assert "Part" in await line()
                 await trouble(it)
                 stdin.write(b"go\n")
             assert "Part" in await line()
-            return Verdict(*(await line()).values())  # type: ignore[arg-type]
+            return Verdict(*(await line()).values(), troubles=it.troubles)  # type: ignore[arg-type]
     finally:
         await lifetime.stop(process, 1)
