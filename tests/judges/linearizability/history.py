@@ -13,6 +13,7 @@ from appnet.diagnostics.source import TextSource
 from appnet.system import lifetime
 from appnet.system.address import Address
 from tests.judges.linearizability.scene import scene, troubles
+from tests.support.go import find_go, run_go
 
 ELEMENTS = Path(__file__).parent / "elements"
 CHECKER = Path(__file__).parent / "checker"
@@ -23,7 +24,7 @@ _LINE_SECONDS = 120
 @dataclass(frozen=True)
 class Verdict:
     """``result``: Ok, Illegal, or Unknown where checking took too long. ``unknown``: calls that may have happened.
-    ``troubles``: how often what went wrong meanwhile."""
+    ``by``: how many each instance has answered or refused, by its number. ``troubles``: how often what went wrong meanwhile."""
 
     result: str
     answered: int
@@ -31,7 +32,15 @@ class Verdict:
     unknown: int
     seconds: float
     check_seconds: float
+    by: dict[str, int]
     troubles: Counter[str]
+
+
+def built_checker(folder: Path) -> Path:
+    """The checker, built there. Raises `NoToolsError` where Go is missing."""
+    program = folder / "checker"
+    run_go([find_go(), "build", "-o", str(program), "."], CHECKER)
+    return program
 
 
 async def judged(

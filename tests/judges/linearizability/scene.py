@@ -40,8 +40,11 @@ from tests.support.proxies import TRUSTING, signed_filter
 from tests.support.signatures import ECHO
 from tests.support.store_wire import StoreWire, store_wire
 
-ENVOYS = {"native 1": NATIVE, "native 2": NATIVE, "wasm": WASM}
-"""By name, what they load the element as. Besides, there is a program with gRPC-Go."""
+ENVOYS = {"native Envoy 1": NATIVE, "native Envoy 2": NATIVE, "Envoy with WebAssembly": WASM}
+"""By name, what they load the element as."""
+PROGRAM = "program with gRPC-Go"
+INSTANCES = (*ENVOYS, PROGRAM)
+"""All, in the order of their numbers."""
 _TIMEOUT_SECONDS = 0.1
 
 
@@ -214,7 +217,7 @@ async def scene(
                 EnvoyInstance(name, it)
                 for name, it in _envoys(compiled, folder, xds, upstream, options, Address("127.0.0.1", posts.port))
             ]
-            instances.append(ProgramInstance("gRPC-Go", write_chain(folder / "program", compiled, options)))
+            instances.append(ProgramInstance(PROGRAM, write_chain(folder / "program", compiled, options)))
             found = Scene(store, wire, posts, instances, place)
             stack.push_async_callback(found.stop)
             for number in range(len(instances)):
