@@ -43,6 +43,11 @@ def built_checker(folder: Path) -> Path:
     return program
 
 
+def element_source(name: str, limit: int = 0) -> TextSource:
+    """One of `ELEMENTS`; ``limit``: how many calls pass, if it is the one that limits them."""
+    return TextSource(Path(f"{name}.appnet"), (ELEMENTS / f"{name}.appnet").read_text().replace("4000", str(limit)))
+
+
 async def judged(
     checker: Path, element: str, folder: Path, *, calls: int, seed: int = 1, durable: bool = True
 ) -> Verdict:
@@ -50,9 +55,6 @@ async def judged(
     ``seed``: of what clients draw, and of the order of troubles."""
     coming = troubles(seed)
     limit = calls * 4 // 5
-    source = TextSource(
-        Path(f"{element}.appnet"), (ELEMENTS / f"{element}.appnet").read_text().replace("4000", str(limit))
-    )
     command = [
         checker, "-element", element, "-clients", str(CLIENTS), "-calls", str(calls), "-limit", str(limit),
         "-seed", str(seed), "-parts", str(len(coming) + 1), "-picture", str(folder / "history.html"),
@@ -75,7 +77,7 @@ async def judged(
         return told
 
     try:
-        async with scene(source, folder, place, durable=durable) as it:
+        async with scene(element_source(element, limit), folder, place, durable=durable) as it:
             stdin.write(b"go\n")
             for trouble in coming:
                 assert "Part" in await line()

@@ -81,6 +81,7 @@ class DurableStore:
 class Scene:
     """``place`` is told of each instance, by number, where it is, also when it is back at another place. ``wire`` leads
     from all to the store, and ``posts`` from WebAssembly to the gateway. ``troubles``: how often what has happened.
+    ``lives``: how often each instance was killed.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Scene:
         place: Callable[[int, Address], None],
     ) -> None:
         self.store, self.wire, self.posts, self.instances = store, wire, posts, instances
+        self.lives: Counter[int] = Counter()
         self._troubles: Counter[str] = Counter()
         self._place = place
         self._coming: dict[int, asyncio.Task[None]] = {}
@@ -109,6 +111,7 @@ class Scene:
         """As kill -9. It comes back while calls go on."""
         await self.back(number)
         it = self.instances[number]
+        self.lives[number] += 1
         await it.kill()
         self._troubles[f"{it.name} killed"] += 1
         self._coming[number] = asyncio.create_task(self.start(number))
@@ -149,7 +152,7 @@ class Scene:
 Trouble = Callable[[Scene], Awaitable[None]]
 
 
-def _cut(after: int) -> Trouble:
+def cut(after: int) -> Trouble:
     """All connections of the store end within an answer, so that batches that it has made are not answered."""
 
     async def trouble(scene: Scene) -> None:
@@ -167,17 +170,17 @@ async def _store_and_instance(scene: Scene) -> None:
 
 
 TROUBLES: Sequence[Trouble] = (
-    _cut(1),
+    cut(1),
     lambda it: it.kill(0),
     _cut_posts,
     lambda it: it.kill_store(0.0),
     lambda it: it.kill(2),
     lambda it: it.hang(2 * _TIMEOUT_SECONDS),
-    _cut(9),
+    cut(9),
     lambda it: it.kill(3),
     lambda it: it.kill_store(2 * _TIMEOUT_SECONDS),
     lambda it: it.close_gateway(2 * _TIMEOUT_SECONDS),
-    _cut(50),
+    cut(50),
     _store_and_instance,
 )
 """What happens meanwhile, one after another."""
