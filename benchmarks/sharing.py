@@ -4,11 +4,11 @@
 
 The instances are two native Envoys, one with WebAssembly, and a program with gRPC-Go (`tests.judges.linearizability`).
 
-* Of so many calls through all of them at a time, a limit has to let exactly as many pass as it says.
-* As many calls count themselves by the life of the instance that they pass, while connections are cut and the store and
-  the instances are killed with -9. In the end, all instances have to have the same counts: of a life that goes on, all
-  calls; of one that was killed, what it had merged. That is at least what another instance had seen before, at most all
-  calls, and never changes again.
+* Of so many calls through all of them at a time, a limit has to let exactly as many pass as it says, though connections
+  are cut and the store is killed with -9: calls wait for as long as that takes.
+* As many calls count themselves by the life of the instance that they pass. Meanwhile instances are killed, too. In the
+  end, all have to have the same counts: of a life that goes on, all calls; of one that was killed, what it had merged.
+  That is at least what another instance had seen before, at most all calls, and never changes again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from appnet.system.address import Address
 from benchmarks import report, results
 from benchmarks.dataplane import WrongOutcomeError
 from tests.judges.linearizability.history import element_source
-from tests.judges.linearizability.scene import INSTANCES, TROUBLES, Scene, Trouble, scene
+from tests.judges.linearizability.scene import BREAKS, INSTANCES, TROUBLES, Scene, Trouble, scene
 from tests.support.proxies import PATH
 from tests.support.raw_grpc import RawClient, frame, string_field
 
@@ -44,7 +44,6 @@ _IN_FLIGHT = LoadSettings(connections=2, streams=8, seconds=1200)  # through eac
 _USUAL_SECONDS, _PATIENT_SECONDS = 0.05, 60.0  # for which a call waits for the store
 _OK, _EXHAUSTED = 0, STATUS_CODES["RESOURCE_EXHAUSTED"]
 _LOOK_SECONDS, _SETTLE_SECONDS = 0.05, 60.0
-_PARTS = 8
 
 
 class InexactError(Exception):
@@ -84,20 +83,22 @@ class Found:
         return [results.Row(case, metric, value, "") for case, all_ in cases.items() for metric, value in all_.items()]
 
 
-async def limited(calls: int, folder: Path, found: Found) -> None:
-    """A part of the calls after another, each through all instances at a time. Raises `InexactError`."""
+async def limited(calls: int, breaks: Sequence[Trouble], folder: Path, found: Found) -> None:
+    """A part of the calls for each of the troubles, through all instances at a time. Raises `InexactError`."""
     places: dict[int, Address] = {}
-    each = ceil(calls / _PARTS / len(INSTANCES))
+    each = ceil(calls / len(breaks) / len(INSTANCES))
     settings = replace(_IN_FLIGHT, count=each)
     source = element_source("limit", found.allowed)
-    async with scene(source, folder, places.__setitem__, timeout=_PATIENT_SECONDS):
-        for _ in range(_PARTS):
+    async with scene(source, folder, places.__setitem__, timeout=_PATIENT_SECONDS) as it:
+        for trouble in breaks:
             loads = [asyncio.to_thread(run_load, places[it].port, [Request(b"")], settings) for it in sorted(places)]
-            for number, it in enumerate(await asyncio.gather(*loads)):
-                found.passed[number] += _many(it, _OK)
-                found.refused[number] += _many(it, _EXHAUSTED)
-    if found.limited != _PARTS * each * len(INSTANCES):
-        raise WrongOutcomeError(f"{found.limited} calls of {_PARTS * each * len(INSTANCES)} passed or were refused")
+            done, _ = await asyncio.gather(asyncio.gather(*loads), trouble(it))
+            for number, result in enumerate(done):
+                found.passed[number] += _many(result, _OK)
+                found.refused[number] += _many(result, _EXHAUSTED)
+        found.troubles += it.troubles
+    if found.limited != (made := each * len(breaks) * len(INSTANCES)):
+        raise WrongOutcomeError(f"{found.limited} calls of {made} passed or were refused")
     if found.passed.total() != found.allowed:
         raise InexactError(f"{found.passed.total()} calls passed a limit of {found.allowed}")
 
@@ -210,7 +211,7 @@ async def summed(
         counting = Counting(it, places, rate)
         for trouble in troubles:
             await counting.part(trouble, each)
-        found.troubles = it.troubles
+        found.troubles += it.troubles
     for number in range(len(INSTANCES)):
         for life in counting.of(number):
             made = counting.answered[life] + counting.unanswered[life]
@@ -222,7 +223,7 @@ async def run(calls: int) -> Found:
     """Both. Raises `InexactError`."""
     found = Found(allowed=calls // 2)
     with tempfile.TemporaryDirectory(prefix="sharing-") as folder:
-        await limited(calls, Path(folder, "limit"), found)
+        await limited(calls, BREAKS, Path(folder, "limit"), found)
         await summed(calls, TROUBLES, Path(folder, "counts"), found)
     return found
 

@@ -161,28 +161,36 @@ def cut(after: int) -> Trouble:
     return trouble
 
 
+def kill(*numbers: int) -> Trouble:
+    """These instances end at once."""
+
+    async def trouble(scene: Scene) -> None:
+        await asyncio.gather(*(scene.kill(it) for it in numbers))
+
+    return trouble
+
+
 async def _cut_posts(scene: Scene) -> None:
     scene.posts.cut_after = 100
 
 
-async def _store_and_instance(scene: Scene) -> None:
+async def _kill_store_and_proxy(scene: Scene) -> None:
     await asyncio.gather(scene.kill(1), scene.kill_store(0.05))
 
 
-TROUBLES: Sequence[Trouble] = (
+BREAKS: Sequence[Trouble] = (
     cut(1),
-    lambda it: it.kill(0),
     _cut_posts,
     lambda it: it.kill_store(0.0),
-    lambda it: it.kill(2),
     lambda it: it.hang(2 * _TIMEOUT_SECONDS),
     cut(9),
-    lambda it: it.kill(3),
     lambda it: it.kill_store(2 * _TIMEOUT_SECONDS),
     lambda it: it.close_gateway(2 * _TIMEOUT_SECONDS),
     cut(50),
-    _store_and_instance,
 )
+"""What calls outlast that wait long enough: no instance ends."""
+
+TROUBLES: Sequence[Trouble] = (*BREAKS, kill(0), kill(2), kill(3), _kill_store_and_proxy)
 """What happens meanwhile, one after another."""
 
 
