@@ -77,7 +77,8 @@ class Found:
 
     def rows(self) -> list[results.Row]:
         rows = []
-        for element, it in self.sums.items():
+        for element in (it for it in ELEMENTS if it in self.sums):
+            it = self.sums[element]
             values = (it.histories, it.linearizable, it.answered, it.unknown)
             rows += [results.Row(element, metric, value, "") for metric, value in zip(_TABLES[0], values, strict=True)]
         for metric, counts in ((THROUGH, self.by), (TIMES, self.troubles)):
