@@ -42,7 +42,7 @@ async def test_a_history_is_linearizable(checker: Path, tmp_path: Path, element:
 
 @pytest.mark.parametrize(
     ("element", "told"),
-    [("limit", options), ("registers", versions), ("registers", gateway)],
+    [("registers", options), ("limit", versions), ("limit", gateway)],
     ids=["native", "go", "wasm"],
 )
 @asynchronous
