@@ -55,7 +55,7 @@ async def test_a_script_that_does_not_look_whether_others_were_faster_is_found(
     flawed = script().replace(looks, b"if position < expected then")
     monkeypatch.setattr(told, "script", lambda: flawed)
     monkeypatch.setattr(gateway, "script_digest", lambda: sha1(gateway.script(), usedforsecurity=False).hexdigest())
-    found = await judged(checker, element, tmp_path, calls=1000)
+    found = await judged(checker, element, tmp_path, calls=1000, troubles=())
     assert found.result == "Illegal"
     assert (tmp_path / "history.html").exists()
 
@@ -63,7 +63,9 @@ async def test_a_script_that_does_not_look_whether_others_were_faster_is_found(
 @asynchronous
 async def test_a_store_that_forgets_is_found(checker: Path, tmp_path: Path) -> None:
     """Without an append-only file, what it had when it was killed is lost."""
-    assert (await judged(checker, "versioned", tmp_path, calls=1000, durable=False)).result == "Illegal"
+    kills = [lambda it: it.kill_store(0.0)] * 2
+    found = await judged(checker, "versioned", tmp_path, calls=500, durable=False, troubles=kills)
+    assert found.result == "Illegal"
 
 
 def test_the_checker_is_tidy() -> None:

@@ -6,13 +6,14 @@ import asyncio
 import json
 import subprocess
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.diagnostics.source import TextSource
 from appnet.system import lifetime
 from appnet.system.address import Address
-from tests.judges.linearizability.scene import scene, troubles
+from tests.judges.linearizability.scene import Trouble, scene, shuffled
 from tests.support.go import find_go, run_go
 
 ELEMENTS = Path(__file__).parent / "elements"
@@ -49,11 +50,18 @@ def element_source(name: str, limit: int = 0) -> TextSource:
 
 
 async def judged(
-    checker: Path, element: str, folder: Path, *, calls: int, seed: int = 1, durable: bool = True
+    checker: Path,
+    element: str,
+    folder: Path,
+    *,
+    calls: int,
+    seed: int = 1,
+    durable: bool = True,
+    troubles: Sequence[Trouble] | None = None,
 ) -> Verdict:
     """Makes so many calls to one of `ELEMENTS`, of which `limit` lets most pass, and one trouble after another meanwhile.
-    ``seed``: of what clients draw, and of the order of troubles."""
-    coming = troubles(seed)
+    ``seed``: of what clients draw, and of the order of ``troubles``, if they are not given."""
+    coming = shuffled(seed) if troubles is None else troubles
     limit = calls * 4 // 5
     command = [
         checker, "-element", element, "-clients", str(CLIENTS), "-calls", str(calls), "-limit", str(limit),

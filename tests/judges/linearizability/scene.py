@@ -194,7 +194,7 @@ TROUBLES: Sequence[Trouble] = (*BREAKS, kill(0), kill(2), kill(3), _kill_store_a
 """What happens meanwhile, one after another."""
 
 
-def troubles(seed: int) -> Sequence[Trouble]:
+def shuffled(seed: int) -> Sequence[Trouble]:
     """All of them, in an order of its own for each seed."""
     return random.Random(seed).sample(TROUBLES, len(TROUBLES))
 
