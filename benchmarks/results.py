@@ -98,8 +98,9 @@ def save(name: str, rows: Sequence[Row], context: Mapping[str, Any], *, record: 
     return file
 
 
-def load(name: str) -> tuple[list[Row], dict[str, Any]]:
-    """The rows and the context that were recorded last."""
-    rows = [Row(**entry) for entry in json.loads((RESULTS / f"{name}.json").read_text())]
-    context: dict[str, Any] = json.loads((RESULTS / f"{name}-context.json").read_text())
+def load(name: str, *, record: bool = True) -> tuple[list[Row], dict[str, Any]]:
+    """The rows and the context that were saved last, in `RESULTS` or `RUNS`."""
+    folder = RESULTS if record else RUNS
+    rows = [Row(**entry) for entry in json.loads((folder / f"{name}.json").read_text())]
+    context: dict[str, Any] = json.loads((folder / f"{name}-context.json").read_text())
     return rows, context

@@ -1,4 +1,4 @@
-"""A small TCP proxy before a store: its wire can be slow, dead, cut in the middle of an answer, or away."""
+"""A small TCP proxy before a store, or a gateway to it: its wire can be slow, dead, cut in the middle of an answer, or away."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from appnet.system.address import Address
+
 _LARGEST = 64 << 10
 
 
 class StoreWire:
-    """``delay``: seconds that each part of an answer takes. ``cut_after``: bytes of answers that still pass before all
-    connections are cut, once; None: all. ``flowing``: whether anything passes. ``tls``: what it shows who connects, to
-    whom the address gives these ``settings``; the store itself has none."""
+    """``behind``: a store's socket, or where a gateway is. ``delay``: seconds that each part of an answer takes. ``cut_after``: bytes
+    of answers that still pass before all connections are cut, once; None: all. ``flowing``: whether anything passes.
+    ``cuts``: how many connections were cut. ``tls``: what it shows who connects, to whom the address gives these
+    ``settings``; the store itself has none."""
 
-    def __init__(self, socket: Path, tls: ssl.SSLContext | None = None, settings: str = "") -> None:
+    def __init__(self, behind: Path | Address, tls: ssl.SSLContext | None = None, settings: str = "") -> None:
         self.delay = 0.0
         self.cut_after: int | None = None
         self.flowing = asyncio.Event()
         self.flowing.set()
         self.port = 0
-        self._socket, self._tls, self._settings = socket, tls, settings
+        self.cuts = 0
+        self._behind, self._tls, self._settings = behind, tls, settings
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -46,13 +50,19 @@ class StoreWire:
 
     def cut(self) -> None:
         """Ends all connections at once."""
+        self.cuts += sum(not it.is_closing() for it in self._open) // 2
         for it in self._open:
             it.transport.abort()
         self._open.clear()
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._behind, Path):
+            return await asyncio.open_unix_connection(self._behind)
+        return await asyncio.open_connection(self._behind.host, self._behind.port)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            store_reader, store_writer = await asyncio.open_unix_connection(self._socket)
+            store_reader, store_writer = await self._connect()
             self._open |= {writer, store_writer}
             await asyncio.gather(self._pump(reader, store_writer), self._pump(store_reader, writer, answers=True))
         writer.close()
@@ -78,9 +88,11 @@ class StoreWire:
 
 
 @contextlib.asynccontextmanager
-async def store_wire(socket: Path, tls: ssl.SSLContext | None = None, settings: str = "") -> AsyncIterator[StoreWire]:
-    """A wire to the store at a Unix socket; the rest as of `StoreWire`."""
-    wire = StoreWire(socket, tls, settings)
+async def store_wire(
+    behind: Path | Address, tls: ssl.SSLContext | None = None, settings: str = ""
+) -> AsyncIterator[StoreWire]:
+    """Such a wire; the rest as of `StoreWire`."""
+    wire = StoreWire(behind, tls, settings)
     await wire.come()
     try:
         yield wire

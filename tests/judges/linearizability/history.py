@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.diagnostics.source import TextSource
 from appnet.system import lifetime
 from appnet.system.address import Address
-from tests.judges.linearizability.scene import TROUBLES, scene
+from tests.judges.linearizability.scene import Trouble, scene, shuffled
+from tests.support.go import find_go, run_go
 
 ELEMENTS = Path(__file__).parent / "elements"
 CHECKER = Path(__file__).parent / "checker"
@@ -21,7 +24,8 @@ _LINE_SECONDS = 120
 
 @dataclass(frozen=True)
 class Verdict:
-    """``result``: Ok, Illegal, or Unknown where checking took too long. ``unknown``: calls that may have happened."""
+    """``result``: Ok, Illegal, or Unknown where checking took too long. ``unknown``: calls that may have happened.
+    ``by``: how many each instance has answered or refused, by its number. ``troubles``: how often what went wrong meanwhile."""
 
     result: str
     answered: int
@@ -29,19 +33,39 @@ class Verdict:
     unknown: int
     seconds: float
     check_seconds: float
+    by: dict[str, int]
+    troubles: Counter[str]
+
+
+def built_checker(folder: Path) -> Path:
+    """The checker, built there. Raises `NoToolsError` where Go is missing."""
+    program = folder / "checker"
+    run_go([find_go(), "build", "-o", str(program), "."], CHECKER)
+    return program
+
+
+def element_source(name: str, limit: int = 0) -> TextSource:
+    """One of `ELEMENTS`; ``limit``: how many calls pass, if it is the one that limits them."""
+    return TextSource(Path(f"{name}.appnet"), (ELEMENTS / f"{name}.appnet").read_text().replace("4000", str(limit)))
 
 
 async def judged(
-    checker: Path, element: str, folder: Path, *, calls: int, seed: int = 1, durable: bool = True
+    checker: Path,
+    element: str,
+    folder: Path,
+    *,
+    calls: int,
+    seed: int = 1,
+    durable: bool = True,
+    troubles: Sequence[Trouble] | None = None,
 ) -> Verdict:
-    """Makes so many calls to one of `ELEMENTS`, of which `limit` lets most pass, and troubles one after another meanwhile."""
+    """Makes so many calls to one of `ELEMENTS`, of which `limit` lets most pass, and one trouble after another meanwhile.
+    ``seed``: of what clients draw, and of the order of ``troubles``, if they are not given."""
+    coming = shuffled(seed) if troubles is None else troubles
     limit = calls * 4 // 5
-    source = TextSource(
-        Path(f"{element}.appnet"), (ELEMENTS / f"{element}.appnet").read_text().replace("4000", str(limit))
-    )
     command = [
         checker, "-element", element, "-clients", str(CLIENTS), "-calls", str(calls), "-limit", str(limit),
-        "-seed", str(seed), "-parts", str(len(TROUBLES) + 1), "-picture", str(folder / "history.html"),
+        "-seed", str(seed), "-parts", str(len(coming) + 1), "-picture", str(folder / "history.html"),
     ]  # fmt: skip
     process = await asyncio.create_subprocess_exec(
         *map(str, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -61,13 +85,13 @@ async def judged(
         return told
 
     try:
-        async with scene(source, folder, place, durable=durable) as it:
+        async with scene(element_source(element, limit), folder, place, durable=durable) as it:
             stdin.write(b"go\n")
-            for trouble in TROUBLES:
+            for trouble in coming:
                 assert "Part" in await line()
                 await trouble(it)
                 stdin.write(b"go\n")
             assert "Part" in await line()
-            return Verdict(*(await line()).values())  # type: ignore[arg-type]
+            return Verdict(*(await line()).values(), it.troubles)  # type: ignore[arg-type]
     finally:
         await lifetime.stop(process, 1)

@@ -45,10 +45,11 @@ type load struct {
 	places                  map[int]string
 	answered, told, allowed int
 	history                 []porcupine.Operation
+	by                      map[int]int // how many calls each proxy has answered
 }
 
 func newLoad(kind kind, calls, parts int) *load {
-	it := &load{kind: kind, began: time.Now(), calls: calls, parts: parts, places: map[int]string{}}
+	it := &load{kind: kind, began: time.Now(), calls: calls, parts: parts, places: map[int]string{}, by: map[int]int{}}
 	it.goes = sync.NewCond(&it.mutex)
 	return it
 }
@@ -78,19 +79,22 @@ func (l *load) mayGo() bool {
 	return l.answered < l.calls
 }
 
-func (l *load) pick(chance *rand.Rand) string {
+// pick draws a proxy, and says where it is.
+func (l *load) pick(chance *rand.Rand) (number int, address string) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	number := chance.Intn(len(l.places))
-	return l.places[number]
+	number = chance.Intn(len(l.places))
+	return number, l.places[number]
 }
 
-func (l *load) note(it porcupine.Operation) {
+// note keeps what became of a call through a proxy.
+func (l *load) note(it porcupine.Operation, proxy int) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.history = append(l.history, it)
 	if !it.Output.(output).unknown {
 		l.answered++
+		l.by[proxy]++
 	}
 	if l.answered*l.parts >= (l.told+1)*l.calls && l.told < l.parts {
 		l.told++
@@ -110,7 +114,8 @@ func (l *load) client(number int, seed int64) {
 	for count := 0; l.mayGo(); count++ {
 		asked := l.kind.next(chance, known, fmt.Sprintf("%d.%d", number, count))
 		called := l.now()
-		answer, err := call(web, l.pick(chance), asked)
+		proxy, address := l.pick(chance)
+		answer, err := call(web, address, asked)
 		if isUnsent(err) {
 			time.Sleep(rest)
 			continue
@@ -121,7 +126,7 @@ func (l *load) client(number int, seed int64) {
 		} else if !answer.refused {
 			known[asked.key] = l.kind.step(answer.seen, asked)
 		}
-		l.note(it)
+		l.note(it, proxy)
 		if answer.unknown {
 			time.Sleep(rest)
 		}

@@ -22,11 +22,13 @@ import (
 
 const checkTime = 5 * time.Minute
 
-// verdict is the last line. Unknown: calls of which nobody knows whether they happened.
+// verdict is the last line. Unknown: calls of which nobody knows whether they happened. By: how many each proxy has answered or
+// refused, by its number.
 type verdict struct {
 	Result                     porcupine.CheckResult
 	Answered, Refused, Unknown int
 	Seconds, CheckSeconds      float64
+	By                         map[int]int
 }
 
 func main() {
@@ -51,7 +53,7 @@ func main() {
 	}
 	running.Wait()
 	history := load.history
-	found := verdict{Seconds: time.Since(load.began).Seconds()}
+	found := verdict{Seconds: time.Since(load.began).Seconds(), By: load.by}
 	for _, it := range history {
 		switch output := it.Output.(output); {
 		case output.unknown:
