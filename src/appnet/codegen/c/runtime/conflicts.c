@@ -19,7 +19,7 @@ static bool is_spoilt(an_spoilt *spoilt, uint8_t part, an_view name, an_view key
 
 enum { SPOILT_SOME, SPOILT_ALL, SPOILT_ENTRY }; /* of a variable: something, all of it, an entry */
 
-static bool is_entry(uint8_t kind) { return kind == AN_STORE_SET || kind == AN_STORE_DELETE || kind == AN_STORE_READ; }
+static bool is_entry(uint8_t kind) { return kind == AN_STORE_SET || kind == AN_STORE_DELETE || kind == AN_STORE_READ || kind == AN_STORE_READ_UNKNOWN; }
 
 static bool next_change(an_view *from, uint8_t *kind, an_view *name, an_view *key) {
   an_view byte, value;
@@ -84,6 +84,7 @@ static void keep_taken(an_copy *copy, an_view taken) {
   for (size_t number = 0; next_account(&steps, &changes, &one); number++) {
     if (!is_taken(taken, number)) {
       spoil_changes(&copy->spoilt, one.changes);
+      copy->spoilt.changes++; /* it may have changed what is in no store */
     } else if (one.changes.size > 0) {
       memmove(copy->request.data + kept, one.changes.data, one.changes.size);
       kept += one.changes.size;
