@@ -185,8 +185,9 @@ end
 -- Of the Map that the store has to bound, what is too much goes: those that were set longest ago, up to two for each that was set
 -- now, and none that was. As changes.
 local function evict(bound, before, now)
-  local most, name = string.match(bound or '', '^(%d+) (.*)$')
-  local over = most and redis.call('HLEN', entries) - tonumber(most) or 0
+  if not bound or bound == '' then return '' end
+  local most, name = string.match(bound, '^(%d+) (.*)$')
+  local over = redis.call('HLEN', entries) - tonumber(most)
   if over <= 0 then return '' end
   local gone = redis.call('ZRANGEBYSCORE', order, '-inf', before, 'LIMIT', 0, math.min(over, 2 * (now - before)))
   ask('HDEL', entries, gone)
@@ -203,11 +204,11 @@ end
 local function write(changes, position, sequence, bound, ...)
   local fresh, now = make(changes, sequence)
   local gone = evict(bound, sequence, now)
-  local batches = gone == '' and {changes} or {changes, gone}
-  redis.call('HSET', meta, 'position', position + #batches, 'sequence', now, ...)
-  local length = redis.call('RPUSH', log, unpack(batches))
+  redis.call('HSET', meta, 'position', position + (gone == '' and 1 or 2), 'sequence', now, ...)
+  local length = redis.call('RPUSH', log, changes)
+  if gone ~= '' then redis.call('RPUSH', log, gone) end
   if length > 2 * KEPT then redis.call('LTRIM', log, -KEPT, -1) end
-  return fresh or length == #batches
+  return fresh or length == 1
 end
 
 local answer
