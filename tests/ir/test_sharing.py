@@ -140,8 +140,19 @@ LARGE = "@consistency(strong) @capacity(65537)\nx: Map<string, int>"
         (MAP, COUNT, 0),
         (LARGE, f"if size(x) > 3:\n    delete(x, 'a')\n{COUNT}", 0),
         (f"{LARGE}\n@consistency(strong)\ny: Map<string, int>", f"set(y, 'a', get(y, 'a', 0) + 1)\n{COUNT}", 0),
+        (f"{LARGE}\ny: int\nz: int", f"y = y + 1\n{COUNT}", 65_536),
+        (f"{LARGE}\ny: int", f"y = get(x, 'a', y)\n{COUNT}", 0),
     ],
-    ids=["one key", "several keys", "beside a number", "of the usual capacity", "size", "beside a Map"],
+    ids=[
+        "one key",
+        "several keys",
+        "beside a number",
+        "of the usual capacity",
+        "size",
+        "beside a Map",
+        "beside a counter",
+        "beside local state",
+    ],
 )
 def test_a_large_map_that_is_only_used_at_keys_is_known_in_part(state: str, req: str, part: int) -> None:
     assert share(state, req).part == part

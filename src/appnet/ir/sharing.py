@@ -53,7 +53,7 @@ class Share:
     different keys need not know of each other.
 
     ``part``: how many of its entries an instance keeps, of the only Map that is SHARED where that may have more than
-    `PART`, and handlers touch it only at keys; 0: all of them.
+    `PART`, handlers touch it only at keys, and steps change nothing but what is SHARED; 0: all of them.
     """
 
     sharing: Sharing
@@ -83,7 +83,7 @@ def shares(element: Element) -> Mapping[str, Share]:
     if len(steps) == 1 and _one_key_each(element, steps[0]):
         found[steps[0]] = replace(found[steps[0]], sharded=True)
     maps = [it for it in element.state if it.name in steps and isinstance(it.type, MapType)]
-    if len(maps) == 1 and maps[0].capacity > PART and _only_at_keys_ever(element, maps[0].name):
+    if len(maps) == 1 and maps[0].capacity > PART and _finds_all_by_key(element, maps[0].name, steps):
         found[maps[0].name] = replace(found[maps[0].name], part=PART)
     return found
 
@@ -194,8 +194,15 @@ def only_at_keys(handler: Handler, name: str) -> bool:
     return _keys_touched(handler, name) is not None
 
 
-def _only_at_keys_ever(element: Element, name: str) -> bool:
-    return all(only_at_keys(it, name) for it in element.handlers.values())
+def _finds_all_by_key(element: Element, name: str, stored: Sequence[str]) -> bool:
+    """Whether handlers touch the Map only at keys, and those that touch any of what is ``stored`` change nothing else.
+
+    A step that meets an unknown key is taken back by itself, as no other state can be.
+    """
+    general = {it.name for it in element.state if it.state_class is StateClass.GENERAL}.difference(stored)
+    every = element.handlers.values()
+    steps = [it.effects for it in every if (it.effects.state_read | it.effects.state_written).intersection(stored)]
+    return all(only_at_keys(it, name) for it in every) and not any(it.state_written & general for it in steps)
 
 
 def _keys_touched(handler: Handler, name: str) -> list[Atom] | None:

@@ -97,13 +97,12 @@ end
 
 -- Of a batch's steps those that have touched nothing of what others, or steps before that are not taken, have changed, and took
 -- nothing for absent that is there: a digit for each step, the changes of those that are taken, and those that tell what is
--- there. Without digits, the reason to refuse the batch. `any`: not all of the batch can be taken, whatever others did.
-local function choose(steps, changes, missed, any)
+-- there. Without digits, the reason to refuse the batch.
+local function choose(steps, changes, missed)
   -- What changes have spoilt for those who have not seen them: of each variable that has changed, `all` of it, or the entries
   -- at the `keys`. After `LOOKS` changes, nobody looks further, and everything counts as spoilt.
-  local spoilt, looked, whole = {}, 0, false
+  local spoilt, looked = {}, 0
   local mine, told, cold, bytes, flaw = {}, {}, {}, 0, nil
-  any = any or #missed > 0
 
   local function spoil(changes, at, stop)
     while at < stop and looked <= LOOKS do
@@ -151,8 +150,7 @@ local function choose(steps, changes, missed, any)
       at = at + size
       local of = spoilt[name]
       local one = kind == 2 or kind == 3 or kind == 5 or kind == UNKNOWN
-      whole = whole or name == ''
-      if (name == '' and any) or (of and (of.all or of.keys[key] or not one)) then return true end
+      if (name == '' and #missed > 0) or (of and (of.all or of.keys[key] or not one)) then return true end
       if kind == UNKNOWN and is_there(name, key) then return true end
     end
     return false
@@ -160,14 +158,13 @@ local function choose(steps, changes, missed, any)
 
   local unknown = string.find(steps, string.char(UNKNOWN), 1, true)
   for _, it in ipairs(missed) do spoil(it, 1, #it + 1) end
-  local taken, made, at, own, lost = {}, {}, 1, 1, false
+  local taken, made, at, own = {}, {}, 1, 1
   while at <= #steps do
     local size, read
     size, read, at = struct.unpack('<I4I4c0', steps, at)
     local stop = own + size
     if looked > LOOKS or touches(read, 1, #read + 1) or touches(changes, own, stop) then
       taken[#taken + 1] = '0'
-      lost = true
       spoil(changes, own, stop)
     else
       taken[#taken + 1] = '1'
@@ -177,8 +174,6 @@ local function choose(steps, changes, missed, any)
     own = stop
   end
   if flaw then return nil, flaw end
-  -- A step that touches all that there is also changes what is in no store: an instance can take that back of all steps alone.
-  if whole and lost and not any then return choose(steps, changes, missed, true) end
   return table.concat(taken), table.concat(made), table.concat(cold)
 end
 
@@ -227,7 +222,7 @@ if command == 'commit' then
   end
   if before or string.find(steps, string.char(UNKNOWN), 1, true) then
     local cold
-    taken, changes, cold = choose(steps, changes, before or {}, false)
+    taken, changes, cold = choose(steps, changes, before or {})
     if not taken then return struct.pack('<B', 3) .. changes end
     if string.find(taken, '0', 1, true) then before = before or {} end
     if before then before[#before + 1] = cold end

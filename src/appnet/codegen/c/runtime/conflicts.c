@@ -84,7 +84,6 @@ static void keep_taken(an_copy *copy, an_view taken) {
   for (size_t number = 0; next_account(&steps, &changes, &one); number++) {
     if (!is_taken(taken, number)) {
       spoil_changes(&copy->spoilt, one.changes);
-      copy->spoilt.changes++; /* it may have changed what is in no store */
     } else if (one.changes.size > 0) {
       memmove(copy->request.data + kept, one.changes.data, one.changes.size);
       kept += one.changes.size;
