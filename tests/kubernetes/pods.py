@@ -135,6 +135,21 @@ def stop_sidecar(cluster: Cluster, pod: Pod) -> None:
     cluster.stop(pod.name)
 
 
+def await_endpoints(pod: Pod, service: str, addresses: set[str]) -> None:
+    """Waits until the sidecar would send calls of a service to these addresses."""
+
+    def known() -> set[str]:
+        every = json.loads(answers(f"http://127.0.0.1:{pod.ports[0]}/clusters?format=json") or "{}")
+        return {
+            host["address"]["socket_address"]["address"]
+            for it in every.get("cluster_statuses", ())
+            if it["name"].startswith("outbound|") and f"||{service}." in it["name"]
+            for host in it.get("host_statuses", ())
+        }
+
+    await_(f"{pod.name} knows {service} at {addresses}", lambda: known() == addresses)
+
+
 _HELPERS = ("-callers", "-delay", "-reply")
 
 

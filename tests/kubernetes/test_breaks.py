@@ -30,7 +30,7 @@ def controlled(cluster: Cluster) -> Iterator[Controlled]:
     found.install()
     found.start()
     yield found
-    cluster.kubectl("delete", "appnetconfigs", "--all", "--timeout=30s")
+    cluster.kubectl("delete", "appnetconfigs", "--all", "--timeout=100s")
     found.stop()
 
 
@@ -212,7 +212,7 @@ def test_what_goes_beside_one_that_is_broken_goes_whole(controlled: Controlled) 
     broken["spec"]["clientChain"][0]["inline"] = "nothing"
     cluster.apply(configuration("right", "one", "a", "b"), broken)
     await_filters(controlled, "a.b")
-    cluster.kubectl("delete", "appnetconfig", "right", "--timeout=30s")
+    cluster.kubectl("delete", "appnetconfig", "right", "--timeout=100s")
     await_filters(controlled)
 
 
@@ -250,7 +250,7 @@ def test_two_applications_do_not_fight_for_a_method(controlled: Controlled) -> N
     what = ("envoyfilter", "appnet.a.b.go.client", "-o")
     assert "name: first\n" in cluster.kubectl("get", *what, "yaml")
     assert controlled.condition("first", "Compiled")["status"] == "True"
-    cluster.kubectl("delete", "appnetconfig", "first", "--timeout=30s")
+    cluster.kubectl("delete", "appnetconfig", "first", "--timeout=100s")
     controlled.await_condition("second", "Compiled", lambda it: it["status"] == "True")
     await_filters(controlled, "a.b")
 
@@ -275,7 +275,7 @@ def test_applications_that_are_gone_are_forgotten(controlled: Controlled) -> Non
     cluster.apply(configuration("one", "gone", "a", "b"))
     await_filters(controlled, "a.b")
     assert 'application="gone"' in answers(page)
-    cluster.kubectl("delete", "appnetconfig", "one", "--timeout=30s")
+    cluster.kubectl("delete", "appnetconfig", "one", "--timeout=100s")
     await_("it is forgotten", lambda: 'application="gone"' not in answers(page), 20)
     cluster.apply(configuration("one", "gone", "a", "b"))
     await_filters(controlled, "a.b")

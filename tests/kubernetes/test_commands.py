@@ -15,6 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
+from appnet.deploy.kubernetes.client.cluster import ClusterError
+from appnet.deploy.kubernetes.client.configurations import one
+from appnet.deploy.kubernetes.client.configurations import replace as replace_written
+from appnet.deploy.kubernetes.client.connection import connected
 from appnet.processors.signing import TRUSTED_KEYS, SigningKey
 from tests.kubernetes.cluster import Cluster, await_
 from tests.kubernetes.conftest import Application, EchoServer, await_filters
@@ -125,7 +129,7 @@ def commands(controlled: Controlled, echo: Application) -> Iterator[Commands]:
     found = Commands(controlled, echo)
     yield found
     if "controller" in controlled.cluster.processes:
-        controlled.cluster.kubectl("delete", "appnetconfigs", "--all", "--all-namespaces", "--timeout=30s")
+        controlled.cluster.kubectl("delete", "appnetconfigs", "--all", "--all-namespaces", "--timeout=100s")
         for it in (CLIENT_POD, SERVER_POD):  # else they seem to run at once what is applied next
             await_filters(it, set())
 
@@ -260,6 +264,22 @@ def test_an_earlier_version_comes_back_after_the_controller_was_killed(commands:
     said = commands("rollout", "undo", NAME, "--to", "nothing")
     assert said.code == WRONG_INPUT
     assert f"no version nothing of {NAME} is kept" in said.err
+
+
+def test_a_status_that_changes_is_in_nobodys_way(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What people write meanwhile is."""
+    commands.bring("test")
+    cluster = commands.controlled.cluster
+    monkeypatch.setenv("KUBECONFIG", str(cluster.folder / "kubeconfig"))
+    with connected("default") as client:
+        read = one(client, NAME)
+        status = '{"status": {"undone": "before"}}'
+        cluster.kubectl("patch", "appnetconfig", NAME, "--subresource=status", "--type=merge", "-p", status)
+        written = replace_written(client, read, {"seen": "first"}, read["spec"])
+        assert written["metadata"]["annotations"] == {"seen": "first"}
+        with pytest.raises(ClusterError, match="somebody else changed"):
+            replace_written(client, read, {"seen": "second"}, read["spec"])
+        assert one(client, NAME)["metadata"]["annotations"] == {"seen": "first"}
 
 
 def test_a_text_in_a_config_map_comes_back_though_that_has_changed(commands: Commands) -> None:

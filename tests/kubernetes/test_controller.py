@@ -75,7 +75,7 @@ def echo(controlled: Controlled, tmp_path: Path, target: str) -> Iterator[Applic
             if it.name in cluster.processes:
                 stop_sidecar(cluster, it)
         running.stop(None).wait()
-        cluster.kubectl("delete", "appnetconfigs", "--all", "--timeout=30s")
+        cluster.kubectl("delete", "appnetconfigs", "--all", "--timeout=100s")
         cluster.kubectl("delete", "-f", str(folder / "echo.yaml"))
 
 
@@ -151,7 +151,7 @@ def test_the_guides_calls(controlled: Controlled, echo: Application, target: str
             echo.edit("firewall.appnet", old, new)
             apply(cluster, echo)
             refuses(echo, new.strip("'"))
-        cluster.kubectl("delete", "appnetconfig", NAME, "--timeout=30s")
+        cluster.kubectl("delete", "appnetconfig", NAME, "--timeout=100s")
         await_("the plain path is back", lambda: echo.call("test") == "OK", 20)
     assert set(codes) == {"OK"}
     assert cluster.kubectl("get", "envoyfilters", "-A", "-o", "name") == ""
@@ -238,7 +238,7 @@ def test_what_others_change_is_restored(controlled: Controlled, echo: Applicatio
     await_("it is restored", lambda: "router" in cluster.kubectl("get", "envoyfilter", server, "-o", "json"), 20)
     cluster.kubectl("delete", "envoyfilter", server)
     await_("it is back", lambda: set(cluster.kubectl("get", "envoyfilters", "-o", "name").split()) == names, 20)
-    cluster.kubectl("delete", "appnetconfig", NAME, "--timeout=30s")
+    cluster.kubectl("delete", "appnetconfig", NAME, "--timeout=100s")
     assert cluster.kubectl("get", "envoyfilters", "-A", "-o", "name").split() == [
         "envoyfilter.networking.istio.io/foreign"
     ]

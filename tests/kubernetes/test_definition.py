@@ -39,7 +39,7 @@ NOW = "2026-11-26T12:00:00Z"
 def defined(cluster: Cluster) -> Iterator[Cluster]:
     """The cluster, which knows the resource."""
     cluster.kubectl("apply", "--server-side", "-k", "config/crd")
-    cluster.kubectl("wait", "--for=condition=established", f"crd/{NAME}", "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=established", f"crd/{NAME}", "--timeout=100s")
     yield cluster
     cluster.kubectl("delete", "-k", "config/crd")
 

@@ -290,7 +290,7 @@ def test_the_controller_works_with_these_rights_and_no_others(deployed: Cluster,
         deployed.kubectl("delete", "envoyfilter", MADE[0])
         await_("what somebody deleted is back", lambda: filters_of_ours(deployed) == MADE, 60)
         assert "sample-echo-sidecar" in deployed.kubectl("get", "events", "-o", "wide")
-        deployed.kubectl("delete", "appnetconfig", "--all", "--timeout=30s")
+        deployed.kubectl("delete", "appnetconfig", "--all", "--timeout=100s")
         assert filters_of_ours(deployed) == []
     finally:
         controlled.stop()

@@ -162,7 +162,7 @@ def programs(cluster: Cluster, program: Path, tmp_path: Path) -> Iterator[Progra
         yield found
     finally:
         found.stop("frontend-1", "server-1", "server-2", "thief")
-        cluster.kubectl("delete", "appnetconfigs", "--all", "--timeout=30s")
+        cluster.kubectl("delete", "appnetconfigs", "--all", "--timeout=100s")
         cluster.kubectl("delete", "--ignore-not-found", "-f", "-", given=f"{PODS}---{SECOND}")
         cluster.kubectl("delete", "-f", str(folder / "echo.yaml"))
         controlled.stop()
@@ -197,7 +197,7 @@ def test_the_guides_calls(programs: Programs) -> None:
         programs.apply(lambda it: it["spec"].update(processors=["grpc", "sidecar"], bypass="allowed"))
         accepted(programs)
         assert programs.cluster.kubectl("get", "envoyfilters", "-A", "-o", "name") == ""
-        programs.cluster.kubectl("delete", "appnetconfig", NAME, "--timeout=30s")
+        programs.cluster.kubectl("delete", "appnetconfig", NAME, "--timeout=100s")
         await_("calls pass", lambda: programs.call("test") == "OK", 20)
     assert set(codes) == {"OK"}
 

@@ -16,7 +16,16 @@ import yaml
 from tests.kubernetes.cluster import Cluster, await_
 from tests.kubernetes.conftest import Application, EchoServer
 from tests.kubernetes.control import NAMESPACE, Controlled, echo_folder, with_texts
-from tests.kubernetes.pods import CLIENT_POD, PORT, SERVER_PROGRAM, WORKLOAD, Pod, start_sidecar, stop_sidecar
+from tests.kubernetes.pods import (
+    CLIENT_POD,
+    PORT,
+    SERVER_PROGRAM,
+    WORKLOAD,
+    Pod,
+    await_endpoints,
+    start_sidecar,
+    stop_sidecar,
+)
 from tests.kubernetes.stores import FIRST, SECOND, SECRET, STORE, Store, give
 from tests.kubernetes.test_controller import FRONTEND, loader_metadata, printed
 
@@ -103,6 +112,7 @@ def echo(controlled: Controlled, store: Store, tmp_path: Path) -> Iterator[Appli
     pods = (ONE, TWO, CLIENT_POD)
     for it in pods:
         start_sidecar(cluster, it, metadata)
+    await_endpoints(CLIENT_POD, "server", {ONE.address, TWO.address})
     application = Application(cluster, folder, "native", server)
     try:
         yield application
@@ -111,7 +121,7 @@ def echo(controlled: Controlled, store: Store, tmp_path: Path) -> Iterator[Appli
         for it in pods:
             stop_sidecar(cluster, it)
         running.stop(None).wait()
-        cluster.kubectl("delete", "appnetconfigs", "--all", "--timeout=30s")
+        cluster.kubectl("delete", "appnetconfigs", "--all", "--timeout=100s")
         cluster.kubectl(
             "delete", "-f", str(folder / "echo.yaml"), "-f", str(SHARED / "store.yaml"), "--ignore-not-found"
         )

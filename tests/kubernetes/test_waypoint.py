@@ -27,7 +27,7 @@ def controlled(cluster: Cluster, echo: Application) -> Iterator[Controlled]:
     cluster.kubectl("apply", "-f", str(echo.folder / "echo.yaml"))
     echo.start_pods()
     yield found
-    cluster.kubectl("delete", "appnetconfigs", "--all", "--timeout=30s")
+    cluster.kubectl("delete", "appnetconfigs", "--all", "--timeout=100s")
     found.stop()
     cluster.kubectl("delete", "-f", str(echo.folder / "echo.yaml"))
 
@@ -43,7 +43,7 @@ def test_the_guides_calls(echo: Application, controlled: Controlled, mesh: Mesh)
     echo.edit("firewall.appnet", "'test'", "'hello'")
     cluster.apply(with_texts(echo.folder, mesh.configuration))
     await_("the new rule", partial(are, echo, REFUSED, "OK"), 20)
-    cluster.kubectl("delete", "appnetconfig", NAME, "--timeout=30s")
+    cluster.kubectl("delete", "appnetconfig", NAME, "--timeout=100s")
     await_("the plain path", partial(are, echo, "OK", "OK"), 20)
 
 

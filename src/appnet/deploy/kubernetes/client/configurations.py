@@ -36,6 +36,9 @@ _TOOLS = {
 }
 """As a person typed them, by the names that the API server notes."""
 
+_TRIES = 10
+"""To write what nobody else wrote, between two changes of its status."""
+
 # --- read ---
 
 
@@ -154,22 +157,31 @@ def patch(cluster: Cluster, name: str, changed: Object) -> Object:
     return cluster.send("PATCH", path, changed, MERGE, fieldManager=FIELD_MANAGER)
 
 
-def replace(cluster: Cluster, body: Object) -> Object:
-    """Writes the spec and the annotations of an AppNetConfig, unless somebody else did so since it was read. Raises
-    `ClusterError`."""
+def replace(cluster: Cluster, there: Object, annotations: Object, spec: Object) -> Object:
+    """Writes the annotations and the spec of an AppNetConfig, unless somebody else did so since it was read as
+    ``there``. Raises `ClusterError`."""
+    name, read = there["metadata"]["name"], there
+    path = configurations_path(cluster.namespace, name)
+    for _ in range(_TRIES):
+        written = {
+            "/metadata/resourceVersion": read["metadata"]["resourceVersion"],
+            "/metadata/annotations": annotations,
+            "/spec": spec,
+        }
+        changes = [{"op": "add", "path": it, "value": value} for it, value in written.items()]
+        try:
+            return cluster.send("PATCH", path, changes, JSON_PATCH, fieldManager=FIELD_MANAGER)
+        except ConflictError:
+            read = one(cluster, name)
+            if _written(read) != _written(there):
+                break
+    raise ClusterError(f"somebody else changed {name} at the same time: look at it, then try again")
+
+
+def _written(body: Object) -> tuple[str, Object, Object]:
+    """What people write of an AppNetConfig; the controller writes the rest."""
     metadata = body["metadata"]
-    path = configurations_path(metadata["namespace"], metadata["name"])
-    written = {
-        "/metadata/resourceVersion": metadata["resourceVersion"],
-        "/metadata/annotations": metadata.get("annotations") or {},
-        "/spec": body["spec"],
-    }
-    changes = [{"op": "add", "path": it, "value": value} for it, value in written.items()]
-    try:
-        return cluster.send("PATCH", path, changes, JSON_PATCH, fieldManager=FIELD_MANAGER)
-    except ConflictError:
-        told = f"somebody else changed {metadata['name']} at the same time: look at it, then try again"
-        raise ClusterError(told) from None
+    return metadata["uid"], metadata.get("annotations") or {}, body["spec"]
 
 
 def delete(cluster: Cluster, name: str) -> None:

@@ -118,15 +118,13 @@ def undo(cluster: Cluster, found: Rollout, to: str | None) -> Undone:
     back = revision.version != found.version or not _runs_as_written(found)  # a plan may be tried, which no spec has
     changed = []
     for body in found.configurations:
-        spec, metadata = specs[body["metadata"]["name"]], body["metadata"]
-        marks = metadata.get("annotations") or {}
-        if back and metadata["name"] == found.name:
-            mark = f"{revision.version}@{datetime.now(UTC).isoformat()}"
-            metadata = {**metadata, "annotations": {**marks, GONE_BACK: mark}}
-        elif back and GONE_BACK in marks:  # of an undo before
-            metadata = {**metadata, "annotations": {key: it for key, it in marks.items() if key != GONE_BACK}}
-        if spec is not None and (spec, metadata) != (body["spec"], body["metadata"]):
-            changed.append(replace(cluster, {**body, "metadata": metadata, "spec": spec}))
+        name = body["metadata"]["name"]
+        spec, before = specs[name], body["metadata"].get("annotations") or {}
+        marks = {key: it for key, it in before.items() if not back or key != GONE_BACK}  # of an undo before
+        if back and name == found.name:
+            marks[GONE_BACK] = f"{revision.version}@{datetime.now(UTC).isoformat()}"
+        if spec is not None and (spec, marks) != (body["spec"], before):
+            changed.append(replace(cluster, body, marks, spec))
     return Undone(revision, changed, [*_notes(found, specs, revision), *restored.notes])
 
 

@@ -77,11 +77,12 @@ class Api:
         ):
             yield None if event == "DELETED" else it.data or {}
 
-    async def apply(self, object_: Object) -> None:
-        """Makes the object as it is to be, whoever changed it."""
+    async def apply(self, object_: Object) -> Object:
+        """Makes the object as it is to be, whoever changed it; gives it as the API server has it then."""
         api, _, version = object_["apiVersion"].rpartition("/")
         resource = create_namespaced_resource(api, version, object_["kind"], plural_of(object_["kind"]))
-        await self.client.apply(resource(**object_), field_manager=CONTROLLER, force=True)
+        found: Object = await self.client.apply(resource(**object_), field_manager=CONTROLLER, force=True)
+        return found
 
     async def delete(self, kind: Kind, name: str, key: Key) -> None:
         """Deletes an object, which may be gone."""

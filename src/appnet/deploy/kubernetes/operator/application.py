@@ -319,8 +319,8 @@ class ClusterApplication:
         there = self._around.world.all(FILTERS).get(key)
         if there is not None and _same(there, made):
             return
-        await self._around.api.apply(made)
-        self._around.world.saw(FILTERS, made)  # its event may come after the next look
+        applied = await self._around.api.apply(made)
+        self._around.world.saw(FILTERS, applied)  # its event may come after the next look
 
     async def _prune(self, wanted: set[Key], written: Mapping[str, Object]) -> None:
         """Deletes what earlier states of the application or of its AppNetConfigs needed.

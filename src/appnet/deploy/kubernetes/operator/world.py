@@ -76,10 +76,14 @@ KINDS = (CONFIGURATIONS, SERVICES, CONFIG_MAPS, PODS, WORKLOAD_ENTRIES, GATEWAYS
 
 
 class World:
-    """What is remembered of each object, by its kind and key."""
+    """What is remembered of each object, by its kind and key.
+
+    Watchers tell of an object in order, but not of two: that one is gone may be told after what was made in its place,
+    which has the same name and another uid.
+    """
 
     def __init__(self) -> None:
-        self._objects: dict[str, dict[Key, Any]] = {it.plural: {} for it in KINDS}
+        self._objects: dict[str, dict[Key, dict[str, Any]]] = {it.plural: {} for it in KINDS}
 
     def saw(self, kind: Kind, body: Object) -> None:
         """Remembers the object as it is now."""
@@ -87,24 +91,28 @@ class World:
         if kept is None:
             self.lost(kind, body)
         else:
-            self._objects[kind.plural][key_of(body)] = kept
+            self._objects[kind.plural].setdefault(key_of(body), {})[_uid(body)] = kept
 
     def lost(self, kind: Kind, body: Object) -> None:
-        """Forgets the object."""
-        self._objects[kind.plural].pop(key_of(body), None)
+        """Forgets the object, but not another of its name."""
+        objects, key = self._objects[kind.plural], key_of(body)
+        there = objects.get(key, {})
+        there.pop(_uid(body), None)
+        if not there:
+            objects.pop(key, None)
 
     def all(self, kind: Kind) -> Mapping[Key, Any]:
         """All of a kind."""
-        return self._objects[kind.plural]
+        return {key: _newest(it) for key, it in self._objects[kind.plural].items()}
 
     def configuration(self, key: Key) -> Object:
         """The AppNetConfig of this key, which has to be there."""
-        found: Object = self._objects[CONFIGURATIONS.plural][key]
+        found: Object = _newest(self._objects[CONFIGURATIONS.plural][key])
         return found
 
     def inside(self, kind: Kind, namespace: str) -> Iterator[tuple[str, Any]]:
         """Those of a namespace, by name, in the order of their names."""
-        found = ((key[1], it) for key, it in self._objects[kind.plural].items() if key[0] == namespace)
+        found = ((key[1], _newest(it)) for key, it in self._objects[kind.plural].items() if key[0] == namespace)
         return iter(sorted(found, key=lambda it: it[0]))
 
     def behind(self, namespace: str, selector: Mapping[str, object]) -> list[Workload]:
@@ -112,6 +120,14 @@ class World:
         wanted = {key: str(value) for key, value in selector.items()}.items()
         every = (it for kind in (PODS, WORKLOAD_ENTRIES) for _, it in self.inside(kind, namespace))
         return [it for it in every if wanted and wanted <= it.labels.items()]
+
+
+def _uid(body: Object) -> str:
+    return str(body["metadata"]["uid"])
+
+
+def _newest(by_uid: dict[str, Any]) -> Any:
+    return by_uid[next(reversed(by_uid))]
 
 
 def key_of(body: Object) -> Key:
