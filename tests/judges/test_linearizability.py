@@ -67,7 +67,7 @@ async def test_a_script_looks_whether_a_register_is_there_that_a_proxy_does_not_
     monkeypatch.setattr(sharing, "PART", 2)
     if not looks:
         monkeypatch.setattr(options, "script", lambda: script().replace(unknown, b"if false"))
-    assert (await judged(checker, "registers", tmp_path, calls=CALLS if looks else 1000)).result == result
+    assert (await judged(checker, "registers", tmp_path, calls=2000 if looks else 1000)).result == result
 
 
 @asynchronous
