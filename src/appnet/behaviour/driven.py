@@ -14,6 +14,7 @@ from appnet.interpret.merging import shifted
 from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, wrap_uint
+from appnet.ir.needs import Need
 from appnet.ir.sharing import shared_state, shares
 from appnet.language.messages import MessageSchema
 from appnet.language.types import UINT, MapType, PairType, Type, VecType
@@ -64,7 +65,7 @@ class DrivenSubject(Subject):
             (element.name, name, self._types[f"{element.name}.{name}"])
             for element in case.elements
             for name, it in shares(element).items()
-            if it.part
+            if it.part and Need.SHARED_STATE in processor.targets[target].alone
         ]
         self._met = [self._entries() for _ in self._drivers]
 

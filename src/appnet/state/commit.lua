@@ -180,8 +180,8 @@ end
 -- Of the Map that the store has to bound, what is too much goes: those that were set longest ago, up to two for each that was set
 -- now, and none that was. As changes.
 local function evict(bound, before, now)
-  if not bound or bound == '' then return '' end
-  local most, name = string.match(bound, '^(%d+) (.*)$')
+  local most, name = string.match(bound or '', '^(%d+) (.*)$')
+  if not most then return '' end
   local over = redis.call('HLEN', entries) - tonumber(most)
   if over <= 0 then return '' end
   local gone = redis.call('ZRANGEBYSCORE', order, '-inf', before, 'LIMIT', 0, math.min(over, 2 * (now - before)))

@@ -365,7 +365,7 @@ void an_copies_free(an_instance *instance) {
       an_lock_release(&copy->guard->lock);
     }
     an_trial_free(&copy->trial);
-    an_buffer *buffers[] = {&copy->birth,   &copy->first, &copy->kinds,        &copy->lasting,
+    an_buffer *buffers[] = {&copy->birth, &copy->first,   &copy->kinds,        &copy->lasting,
                             &copy->bound, &copy->request, &copy->request_steps};
     for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++) an_buffer_free(buffers[k]);
     an_free(copy->values_before);
