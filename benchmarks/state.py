@@ -77,7 +77,7 @@ req(rpc):
 resp(rpc):
     send(rpc, Up)
 """
-_QUOTA = """\
+QUOTA = """\
 state:
     {how}used: Map<string, int>
 
@@ -97,9 +97,9 @@ resp(rpc):
 """
 ELEMENTS = {
     NONE: _PASS,
-    LOCAL: _QUOTA.format(how=""),
-    WEAK: _QUOTA.format(how="@consistency(weak) @combiner(sum)\n    "),
-    STRONG: _QUOTA.format(how="@consistency(strong)\n    "),
+    LOCAL: QUOTA.format(how=""),
+    WEAK: QUOTA.format(how="@consistency(weak) @combiner(sum)\n    "),
+    STRONG: QUOTA.format(how="@consistency(strong)\n    "),
 }
 
 

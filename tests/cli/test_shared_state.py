@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from appnet.cli.main import app
 
 QUOTA = "config/samples/shared/global_quota.appnet"
-WHERE = "shared, a key at a time: declared strong, and handlers read and change it"
+WHERE = "shared, a key at a time, known in part: declared strong, and handlers read and change it"
 
 
 def said(*arguments: str) -> tuple[str, str]:
@@ -37,7 +37,7 @@ def test_show_says_where_each_variable_lives() -> None:
     assert WHERE in said("show", QUOTA, "--what", "states")[0]
     states = json.loads(said("show", QUOTA, "--what", "states", "-o", "json")[0])["states"]
     assert states["used"]["sharing"] == "shared"
-    assert states["used"]["sharded"] is True
+    assert (states["used"]["sharded"], states["used"]["part"]) == (True, 65_536)
     assert states["limit"] == {
         "type": "int",
         "class": "read-only",

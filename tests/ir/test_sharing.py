@@ -127,6 +127,44 @@ def test_sharded_on_each_method_or_on_none() -> None:
     assert not shares_of([one, other])["x"].sharded
 
 
+AT_KEYS = "set(x, get(rpc, 'body'), get(x, 'other', 0) + 1)\ndelete(x, 'b')\nsend(rpc, Down)"
+LARGE = "@consistency(strong) @capacity(65537)\nx: Map<string, int>"
+
+
+@pytest.mark.parametrize(
+    ("state", "req", "part"),
+    [
+        (LARGE, COUNT, 65_536),
+        (LARGE, AT_KEYS, 65_536),
+        (f"{LARGE}\n@consistency(strong)\ny: int", f"y = y + get(x, 'a', 0)\n{AT_KEYS}", 65_536),
+        (MAP, COUNT, 0),
+        (LARGE, f"if size(x) > 3:\n    delete(x, 'a')\n{COUNT}", 0),
+        (f"{LARGE}\n@consistency(strong)\ny: Map<string, int>", f"set(y, 'a', get(y, 'a', 0) + 1)\n{COUNT}", 0),
+        (f"{LARGE}\ny: int\nz: int", f"y = y + 1\n{COUNT}", 65_536),
+        (f"{LARGE}\ny: int", f"y = get(x, 'a', y)\n{COUNT}", 0),
+    ],
+    ids=[
+        "one key",
+        "several keys",
+        "beside a number",
+        "of the usual capacity",
+        "size",
+        "beside a Map",
+        "beside a counter",
+        "beside local state",
+    ],
+)
+def test_a_large_map_that_is_only_used_at_keys_is_known_in_part(state: str, req: str, part: int) -> None:
+    assert share(state, req).part == part
+
+
+def test_known_in_part_on_each_method_or_on_none() -> None:
+    one = compiled(LARGE, COUNT)
+    other = compiled(LARGE, "set(x, get(rpc, 'body'), to_int(size(x)))\nsend(rpc, Down)")
+    assert shares_of([one, one])["x"].part == 65_536
+    assert shares_of([one, other])["x"].part == 0
+
+
 # --- of an element ---
 
 

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from appnet.ir import sharing
 from appnet.processors import options
 from appnet.processors.grpc import versions
 from appnet.state import gateway
@@ -58,6 +59,20 @@ async def test_a_script_that_does_not_look_whether_others_were_faster_is_found(
     found = await judged(checker, element, tmp_path, calls=1000, troubles=())
     assert found.result == "Illegal"
     assert (tmp_path / "history.html").exists()
+
+
+@pytest.mark.parametrize(("looks", "result"), [(True, "Ok"), (False, "Illegal")], ids=["looks", "does not look"])
+@asynchronous
+async def test_a_script_looks_whether_a_register_is_there_that_a_proxy_does_not_know(
+    checker: Path, tmp_path: Path, looks: bool, result: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each proxy keeps two registers."""
+    unknown = b"if kind == UNKNOWN and is_there(name, key)"
+    assert unknown in script()
+    monkeypatch.setattr(sharing, "PART", 2)
+    if not looks:
+        monkeypatch.setattr(options, "script", lambda: script().replace(unknown, b"if false"))
+    assert (await judged(checker, "registers", tmp_path, calls=2000 if looks else 1000)).result == result
 
 
 @asynchronous

@@ -44,6 +44,7 @@ VARIABLES: dict[str, Type] = {
 }
 
 
+ORIGINAL = script()
 EVERYTHING = Change(ChangeKind.READ_ALL, "")
 
 
@@ -63,6 +64,7 @@ class Instance:
     first: dict[str, Value] = field(default_factory=lambda: {name: default_value(it) for name, it in VARIABLES.items()})
     types: dict[str, Type] = field(default_factory=lambda: dict(VARIABLES))
     lasting: str = ""
+    bound: str = ""
     values: dict[str, Value] = field(default_factory=dict)
     birth: bytes = b""
     position: int = 0
@@ -78,7 +80,9 @@ class Instance:
     def join(self) -> Joined:
         kinds = "".join(f"{name}:{it}\n" for name, it in self.types.items())
         first = [it for name, kind in self.types.items() for it in first_changes(name, kind, self.first[name])]
-        joined = read_joined(self.ask("join", self.name, kinds, self.lasting, encode_changes(first), self.batch))
+        joined = read_joined(
+            self.ask("join", self.name, kinds, self.lasting, encode_changes(first), self.batch, self.bound)
+        )
         self.birth, self.position = joined.birth, joined.position
         self.values = {name: default_value(it) for name, it in self.types.items()}
         self.take(joined.changes)
@@ -200,6 +204,15 @@ def test_a_large_batch_and_a_large_map(client: valkey.Valkey) -> None:
     assert (client.hlen(keys["entries"]), client.zcard(keys["order"])) == (1301, 1301)
 
 
+def with_limits(monkeypatch: pytest.MonkeyPatch, limits: dict[bytes, bytes]) -> None:
+    """The script has other limits from now on."""
+    strict = ORIGINAL
+    for limit, other in limits.items():
+        assert strict.count(limit) == 1
+        strict = strict.replace(limit, other)
+    monkeypatch.setattr(sys.modules[__name__], "script", lambda: strict)
+
+
 @pytest.mark.parametrize("limit", [b"1000000", b"256 * 1024 * 1024", b"64 * 1024 * 1024"])
 def test_more_than_an_instance_can_be_told_at_once_is_refused(
     client: valkey.Valkey, monkeypatch: pytest.MonkeyPatch, limit: bytes
@@ -209,13 +222,112 @@ def test_more_than_an_instance_can_be_told_at_once_is_refused(
     one.join()
     large = Change(ChangeKind.VALUE, "seen", b"", encode([bytes(2000)], VARIABLES["seen"]))
     one.commit(*(put(b"%d" % it, it) for it in range(1001)), large)
-    strict = script().replace(limit, b"1000")
-    assert script().count(limit) == 1
     with monkeypatch.context() as patched:
-        patched.setattr(sys.modules[__name__], "script", lambda: strict)
+        with_limits(patched, {limit: b"1000"})
         with pytest.raises(StateRefusedError, match="too much of it, over a million entries, 256 MiB, or 64 MiB"):
             late.join()
         assert one.commit(count(1)) == Committed(3), "who is there goes on"
+
+
+UNKNOWN = ChangeKind.READ_UNKNOWN
+
+
+def in_part(client: valkey.Valkey, element: str, name: str, capacity: int = 100_000) -> Instance:
+    """An instance that knows `used` in part, and has no other Map."""
+    types = {it: kind for it, kind in VARIABLES.items() if it != "pairs"}
+    first = {it: default_value(kind) for it, kind in types.items()}
+    return Instance(client, element, name, first, types, bound=f"{capacity} used")
+
+
+def test_who_knows_a_map_in_part_is_told_of_what_it_took_for_absent(client: valkey.Valkey) -> None:
+    one, two = in_part(client, "in part", "1"), in_part(client, "in part", "2")
+    one.join()
+    one.commit(put(b"a", 1), put(b"b.c", 2), count(7))
+    two.join()
+    assert two.values == {**two.first, "count": 7}
+    steps = [
+        (Step([put(b"z", 1)], [used(b"y", UNKNOWN)]), True),
+        (Step([put(b"a", 2)], [used(b"a", UNKNOWN)]), False),
+        (Step([put(b"c", 1)], [used(b"b.c", UNKNOWN), used(b"y")]), False),
+        (Step([], [used(b"a")]), False),
+        (Step([put(b"d", 1)], [used(b"z", UNKNOWN)]), False),  # it has dropped what a step before has set
+        (Step([put(b"e", 1)], [used(b"x", UNKNOWN)]), True),
+    ]
+    found = two.commit_steps(*(step for step, _ in steps))
+    assert found == Committed(3, (put(b"a", 1), put(b"b.c", 2)), tuple(taken for _, taken in steps))
+    assert two.commit_steps(Step([put(b"q", 1)], [used(b"p", UNKNOWN)])) == Committed(4)
+    assert one.commit_steps(Step([], [used(b"p", UNKNOWN)])) == Committed(
+        4, (put(b"z", 1), put(b"e", 1), put(b"q", 1)), (True,)
+    )
+
+
+def test_a_key_that_looks_like_an_unknown_one_is_none(client: valkey.Valkey) -> None:
+    one = Instance(client, "looks", "1")
+    one.join()
+    assert one.commit_steps(Step([put(b"a", 1)], [used(b"\xf7"), EVERYTHING])) == Committed(2)
+
+
+def test_the_store_drops_what_is_too_much_of_a_map_that_instances_know_in_part(client: valkey.Valkey) -> None:
+    one, two = in_part(client, "bounded", "1", 3), in_part(client, "bounded", "2", 3)
+    one.join(), two.join()
+    keys = dict(zip(PARTS, state_keys(one.scope, one.element), strict=True))
+
+    def entries() -> list[bytes]:
+        members = client.zrange(keys["order"], 0, -1)
+        assert isinstance(members, list)
+        assert {*members} == {*client.hkeys(keys["entries"])}  # type: ignore[misc]
+        return [it.removeprefix(b"used.") for it in members]
+
+    one.commit(put(b"a", 1), put(b"b", 1), put(b"c", 1))
+    assert one.commit(put(b"a", 2), put(b"d", 1)) == Committed(3)
+    assert entries() == [b"c", b"a", b"d"]
+    assert two.commit() == Committed(
+        4,
+        (put(b"a", 1), put(b"b", 1), put(b"c", 1), put(b"a", 2), put(b"d", 1), used(b"b", ChangeKind.DELETE)),
+        (False,),
+    )
+    assert one.commit_steps(Step([], [used(b"b")])) == Committed(4, (used(b"b", ChangeKind.DELETE),), (False,))
+    assert one.commit(*(put(b"%d" % it, 1) for it in range(9))) == Committed(5)
+    assert entries() == [b"%d" % it for it in range(9)], "of one batch, nothing is dropped"
+    for number in range(4):
+        two.commit()
+        two.commit(put(b"x", number))
+    assert entries() == [b"7", b"8", b"x"]
+
+
+def test_of_a_map_that_is_known_in_part_only_what_is_asked_for_can_be_too_much(
+    client: valkey.Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = in_part(client, "much in part", "1")
+    one.join()
+    one.commit(*(put(b"%d" % it, it) for it in range(5)))
+    with_limits(monkeypatch, {b"1000000": b"4"})
+    one.join()
+    with_limits(monkeypatch, {b"64 * 1024 * 1024": b"7"})
+    changes, told = encode_steps([Step([put(b"a", 1)], [used(b"3", UNKNOWN)])])
+    answer = one.ask("commit", "1", one.birth, one.position, changes, one.batch + 1, "", told)
+    assert answer == b"\3the store has more than 64 MiB at a key of `used`: delete it"
+    assert one.commit_steps(Step([], [used(b"z", UNKNOWN)])) == Committed(2)
+
+
+def test_of_much_that_is_asked_for_some_is_told_with_the_next_batch(
+    client: valkey.Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = in_part(client, "told in parts", "1")
+    one.join()
+    one.commit(*(put(b"%d" % it, it) for it in range(5)))
+    with_limits(monkeypatch, {b" 4 * 1024 * 1024": b" 17"})
+    steps = [Step([], [used(b"%d" % it, UNKNOWN)]) for it in range(5)]
+    assert one.commit_steps(*steps) == Committed(2, (put(b"0", 0), put(b"1", 1)), (False,) * 5)
+
+
+def test_beside_a_map_of_another_version_nothing_is_dropped(client: valkey.Valkey) -> None:
+    one, two = Instance(client, "beside", "1"), in_part(client, "beside", "2", 1)
+    one.join(), two.join()
+    two.commit(put(b"a", 1), put(b"b", 1))
+    two.commit(put(b"c", 1))
+    one.join()
+    assert list(one.values["used"]) == [b"a", b"b", b"c"]
 
 
 @pytest.mark.parametrize(("keys", "least", "most"), [(1, 0.0, 0.07), (10_000, 0.95, 1.0)])

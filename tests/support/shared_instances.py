@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.diagnostics.source import TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc, Store
 from appnet.interpret.dump import dump
+from appnet.interpret.values import Value
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
+from appnet.language.types import MapType
 from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import native, wasm
 from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.processor import Denied
+from appnet.state.layout import PARTS, decode, decode_key, state_keys
 from tests.support.programs import program
 from tests.support.raw_grpc import frame, string_field
 from tests.support.shared_store import StoreUnderTest
@@ -91,6 +95,20 @@ class Instances:
         assert text == (wanted.text.decode() if isinstance(wanted, Refused) else "passes")
         assert isinstance(wanted, Refused | Forwarded)
         return text
+
+    def in_store(self, name: str) -> list[tuple[Value, Value]]:
+        """The entries that the store has of a strong Map, the one first that was set longest ago."""
+        type_ = next(it.type for it in self.element.state if it.name == name)
+        assert isinstance(type_, MapType)
+        keys = dict(zip(PARTS, state_keys(self.scope, self.element.name), strict=True))
+        begin = f"{name}.".encode()
+        members: Any = self.store.client.zrange(keys["order"], 0, -1)
+        values: Any = self.store.client.hmget(keys["entries"], members) if members else []
+        return [
+            (decode_key(member.removeprefix(begin), type_.key), decode(value, type_.value))
+            for member, value in zip(members, values, strict=True)
+            if member.startswith(begin)
+        ]
 
     def agree(self, number: int, *, ordered: bool = True) -> None:
         """The instance that has just judged has what the interpreter has; not ``ordered``: in some order."""

@@ -9,11 +9,15 @@ from appnet.behaviour.document import Behaviour, Case, Passes, Refuses, Replies,
 from appnet.behaviour.messages import decode, encode
 from appnet.behaviour.subject import Subject, changed, parse_dump, set_headers
 from appnet.codegen.c.printer import ChainSource, print_by_content
+from appnet.interpret.dump import value_text
+from appnet.interpret.merging import shifted
+from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, wrap_uint
-from appnet.ir.sharing import shared_state
+from appnet.ir.needs import Need
+from appnet.ir.sharing import shared_state, shares
 from appnet.language.messages import MessageSchema
-from appnet.language.types import UINT, PairType, Type, VecType
+from appnet.language.types import UINT, MapType, PairType, Type, VecType
 from appnet.processors.processor import (
     Delivered,
     Denied,
@@ -41,7 +45,7 @@ class DrivenSubject(Subject):
         code = print_by_content(ChainSource("behaviour", "", [(behaviour.method, case.elements)]), target)
         binary = processor.build(code, target)
 
-        self._store = OwnStore() if shares(case, processor, target) else None
+        self._store = OwnStore() if needs_store(case, processor, target) else None
 
         def begun(number: int) -> Driver:
             options = {"seed": case.seed + number, "hosts": case.backends, "now_ns": self._now_ns}
@@ -57,9 +61,22 @@ class DrivenSubject(Subject):
             f"{element.name}.{variable.name}": variable.type for element in case.elements for variable in element.state
         }
         self._records: list[dict[str, list[Value]]] = [{} for _ in self._drivers]
+        self._in_part = [
+            (element.name, name, self._types[f"{element.name}.{name}"])
+            for element in case.elements
+            for name, it in shares(element).items()
+            if it.part and Need.SHARED_STATE in processor.targets[target].alone
+        ]
+        self._met = [self._entries() for _ in self._drivers]
 
     def run(self, step: Step) -> StepOutcome | None:
         """Lets the artifact judge the step's message."""
+        outcome = self._run(step)
+        for it in step.of if step.kind == "restart" else [step.instance]:
+            self._met[it] = self._entries()
+        return outcome
+
+    def _run(self, step: Step) -> StepOutcome | None:
         self._now_ns += step.after_ns
         if step.kind == "restart":
             self._restart(step.of)
@@ -108,8 +125,19 @@ class DrivenSubject(Subject):
                 return Passes(fields, set_headers(step.metadata, metadata), host, wait_ms)
 
     def state(self, instance: int) -> dict[str, str]:
-        """The instance's state now."""
-        return parse_dump(self._drivers[instance].state())
+        """The instance's state now; of a Map that it knows in part, all that there was as it last judged."""
+        return parse_dump(self._drivers[instance].state()) | self._met[instance]
+
+    def _entries(self) -> dict[str, str]:
+        """What the store has of Maps that instances know in part, as they dump it."""
+        found: dict[str, str] = {}
+        if self._store is None or self._store.away:
+            return found
+        for element, name, type_ in self._in_part:
+            assert isinstance(type_, MapType)
+            entries = self._store.entries(element, name, type_)
+            found[f"{element}.{name}"] = value_text(shifted(entries, type_, -WALL_AHEAD_NS), type_)
+        return found
 
     def records(self, instance: int) -> dict[str, list[Value]]:
         """What the instance has recorded."""
@@ -123,7 +151,7 @@ class DrivenSubject(Subject):
         return records
 
 
-def shares(case: Case, processor: Processor, target: str) -> bool:
+def needs_store(case: Case, processor: Processor, target: str) -> bool:
     """Whether its instances need a store on the target."""
     given = processor.targets[target].alone
     asked = (one for it in case.elements for one in shared_state(it))

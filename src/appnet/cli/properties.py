@@ -34,7 +34,8 @@ def share_properties(share: Share) -> dict[str, Any]:
     """How a state variable is shared."""
     combiner = {"combiner": share.combiner} if share.combiner else {}
     sharded = {"sharded": True} if share.sharded else {}
-    return {"sharing": share.sharing.value, "because": share.reason, **combiner, **sharded}
+    part = {"part": share.part} if share.part else {}
+    return {"sharing": share.sharing.value, "because": share.reason, **combiner, **sharded, **part}
 
 
 def handler_properties(handler: Handler) -> dict[str, Any]:

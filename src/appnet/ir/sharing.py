@@ -30,9 +30,13 @@ from appnet.ir.nodes import (
     StateVariable,
 )
 from appnet.ir.walk import atoms_of, binders, call_of, statements
+from appnet.language.capacity import DEFAULT_CAPACITY
 from appnet.language.operations.declaration import Effect
 from appnet.language.operations.registry import KEYED, OPERATIONS
 from appnet.language.types import MapType
+
+PART: int = DEFAULT_CAPACITY
+"""How many entries instances keep of a Map that they know in part."""
 
 
 class Sharing(Enum):
@@ -47,12 +51,16 @@ class Share:
 
     ``sharded``: a Map that is SHARED, of which each handler touches one key only and no other SHARED variable: steps on
     different keys need not know of each other.
+
+    ``part``: how many of its entries an instance keeps, of the only Map that is SHARED where that may have more than
+    `PART`, handlers touch it only at keys, and steps change nothing but what is SHARED; 0: all of them.
     """
 
     sharing: Sharing
     reason: str
     combiner: str | None = None
     sharded: bool = False
+    part: int = 0
 
     @property
     def in_store(self) -> bool:
@@ -74,13 +82,19 @@ def shares(element: Element) -> Mapping[str, Share]:
     steps = [name for name, it in found.items() if it.sharing is Sharing.SHARED]
     if len(steps) == 1 and _one_key_each(element, steps[0]):
         found[steps[0]] = replace(found[steps[0]], sharded=True)
+    maps = [it for it in element.state if it.name in steps and isinstance(it.type, MapType)]
+    if len(maps) == 1 and maps[0].capacity > PART and _finds_all_by_key(element, maps[0].name, steps):
+        found[maps[0].name] = replace(found[maps[0].name], part=PART)
     return found
 
 
 def shares_of(compiled: Sequence[Element]) -> Mapping[str, Share]:
     """Of an element as compiled for several methods, which have one state."""
     every = [shares(it) for it in compiled]
-    return {name: replace(it, sharded=all(one[name].sharded for one in every)) for name, it in every[0].items()}
+    return {
+        name: replace(it, sharded=all(one[name].sharded for one in every), part=min(one[name].part for one in every))
+        for name, it in every[0].items()
+    }
 
 
 def shared_variables(element: Element) -> tuple[StateVariable, ...]:
@@ -178,6 +192,17 @@ def _touches_one_key(handler: Handler, name: str, fixed: frozenset[str]) -> bool
 def only_at_keys(handler: Handler, name: str) -> bool:
     """Whether all that the handler does with the variable is at keys of a Map."""
     return _keys_touched(handler, name) is not None
+
+
+def _finds_all_by_key(element: Element, name: str, stored: Sequence[str]) -> bool:
+    """Whether handlers touch the Map only at keys, and those that touch any of what is ``stored`` change nothing else.
+
+    A step that meets an unknown key is taken back by itself, as no other state can be.
+    """
+    general = {it.name for it in element.state if it.state_class is StateClass.GENERAL}.difference(stored)
+    every = element.handlers.values()
+    steps = [it.effects for it in every if (it.effects.state_read | it.effects.state_written).intersection(stored)]
+    return all(only_at_keys(it, name) for it in every) and not any(it.state_written & general for it in steps)
 
 
 def _keys_touched(handler: Handler, name: str) -> list[Atom] | None:

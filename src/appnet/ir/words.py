@@ -36,6 +36,7 @@ def state_notes(variable: StateVariable) -> list[str]:
 def share_notes(share: Share) -> str:
     """Where a variable of shared state lives, and why."""
     how = f" by {share.combiner}" if share.combiner else ", a key at a time" if share.sharded else ""
+    how += ", known in part" if share.part else ""
     return f"{share.sharing.value}{how}: {share.reason}"
 
 

@@ -6,11 +6,14 @@ import atexit
 import contextlib
 import secrets
 from functools import cache
+from typing import Any
 
 import valkey
 
 from appnet.diagnostics.diagnostic import InternalError
-from appnet.state.layout import script, script_digest, state_keys
+from appnet.interpret.values import Value
+from appnet.language.types import MapType
+from appnet.state.layout import PARTS, decode, decode_key, script, script_digest, state_keys
 from appnet.state.server import running_store, store_folder, store_url
 
 
@@ -35,6 +38,17 @@ class OwnStore:
         if not isinstance(answer, bytes):
             raise InternalError("the script answers with a text", repr(answer))
         return answer
+
+    def entries(self, element: str, variable: str, type_: MapType) -> dict[Value, Value]:
+        """What a Map of the element's strong state holds; Instants by the wall clock."""
+        keys, begin = dict(zip(PARTS, state_keys(self._scope, element), strict=True)), f"{variable}.".encode()
+        client: Any = self._client  # the library has few types
+        members = [it for it in client.zrange(keys["order"], 0, -1) if it.startswith(begin)]
+        values = client.hmget(keys["entries"], members) if members else []
+        return {
+            decode_key(member.removeprefix(begin), type_.key): decode(value, type_.value)
+            for member, value in zip(members, values, strict=True)
+        }
 
 
 @cache

@@ -31,7 +31,7 @@ if command == 'commit' then -- which would have ended, had it not been time for 
   return answer
 end
 
-local MOST_ENTRIES, MOST_BYTES, LONGEST = 1000000, 256 * 1024 * 1024, 64 * 1024 * 1024
+local MOST_ENTRIES, MOST_BYTES = 1000000, 256 * 1024 * 1024
 
 local function other_format(format)
   return struct.pack('<B', 3) .. 'the store has it in format ' .. format .. ', and this version knows ' .. FORMAT
@@ -54,10 +54,10 @@ local function may_evict(policy)
 end
 
 -- Whether there is more than an instance can be told at once. To tell it all the same would keep all others waiting, again and
--- again.
-local function too_much()
+-- again. Entries that it is not told do not count.
+local function too_much(without_entries)
   local all = 0
-  for _, key in ipairs({KEYS[3], KEYS[4]}) do
+  for _, key in ipairs(without_entries and {KEYS[3]} or {KEYS[3], KEYS[4]}) do
     local count = redis.call('HLEN', key)
     if count > MOST_ENTRIES then return true end
     local size = count > 0 and redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0) or 0

@@ -3,10 +3,11 @@ local function change(kind, name, key, value)
   return struct.pack('<BI4c0I4c0I4c0', kind, #name, name, #key, key, #value, value)
 end
 
-local function everything()
+local function everything(without_entries)
   local all = {}
   local fields = redis.call('HGETALL', values)
   for i = 1, #fields, 2 do all[#all + 1] = change(1, fields[i], '', fields[i + 1]) end
+  if without_entries then return table.concat(all) end
   for first = 0, redis.call('ZCARD', order) - 1, AT_ONCE do
     local page, members = {}, redis.call('ZRANGE', order, first, first + AT_ONCE - 1)
     local found = redis.call('HMGET', entries, unpack(members))
@@ -23,8 +24,17 @@ local function everything()
   return table.concat(all)
 end
 
+-- The Map is the only one that the state has.
+local function is_alone(name)
+  for _, field in ipairs(redis.call('HKEYS', meta)) do
+    local other = string.match(field, '^kind:(.*)$')
+    if other and other ~= name and string.find(redis.call('HGET', meta, field), '^Map<') then return false end
+  end
+  return true
+end
+
 local function drop(name)
-  make(change(4, name, '', ''), 0)
+  if is_alone(name) then redis.call('DEL', entries, order) else make(change(4, name, '', ''), 0) end
   redis.call('HDEL', values, name)
   redis.call('HDEL', meta, 'kind:' .. name)
 end
@@ -51,7 +61,7 @@ if command == 'edit' or command == 'reset' then
   local known = redis.call('HMGET', meta, 'format', 'kind:' .. name, 'position', 'sequence')
   if known[1] ~= FORMAT or known[2] ~= kind then return struct.pack('<B', 2) end
   if command == 'edit' then
-    write(changes, tonumber(known[3] or '0'), tonumber(known[4] or '0'))
+    write(changes, tonumber(known[3] or '0'), tonumber(known[4] or '0'), nil)
   else
     drop(name)
     redis.call('HDEL', meta, 'birth') -- instances join again, and bring what `init` gave it
@@ -74,12 +84,13 @@ if command == 'leave' then
   return struct.pack('<B', 0)
 end
 
-local kinds, lasting, first, batch = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local kinds, lasting, first, batch, bound = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7] or ''
+local in_part = string.match(bound, '^%d+ (.*)$')
 local policy = evicts(lasting ~= '')
 if policy then return may_evict(policy) end
 local format = redis.call('HGET', meta, 'format')
 if format and format ~= FORMAT then return other_format(format) end
-if too_much() then return refuse_much() end
+if too_much(in_part) then return refuse_much() end
 if is_over(now, id) then finish() end
 follow_history()
 local missing, any = {}, false
@@ -92,7 +103,8 @@ for name, kind in string.gmatch(kinds, '([^\n]-):([^\n]*)\n') do
     redis.call('HSET', meta, 'kind:' .. name, kind)
   end
 end
-redis.call('HSET', meta, 'format', FORMAT, 'lasting', lasting)
+-- Beside another version's Map, the store cannot tell how large it is.
+redis.call('HSET', meta, 'format', FORMAT, 'lasting', lasting, 'bound', in_part and is_alone(in_part) and bound or '')
 redis.call('HSETNX', meta, 'position', 0)
 redis.call('HSETNX', meta, 'birth', now .. '.' .. id)
 if any then
@@ -105,4 +117,4 @@ stay(now, id)
 local known = redis.call('HMGET', meta, 'birth', 'position', 'last:' .. id)
 redis.call('HSET', meta, 'shut:' .. id, batch)
 local last, taken = string.match(known[3] or '0', '^(%d+) ?(%d*)$')
-return struct.pack('<BI4c0I8I8I4c0', 0, #known[1], known[1], tonumber(known[2]), tonumber(last), #taken, taken) .. everything()
+return struct.pack('<BI4c0I8I8I4c0', 0, #known[1], known[1], tonumber(known[2]), tonumber(last), #taken, taken) .. everything(in_part)

@@ -67,6 +67,7 @@ class ChangeKind(IntEnum):
     CLEAR = 4  # empties a Map
     READ = 5  # of a step: it has read an entry
     READ_ALL = 6  # and here all of a variable, or of all of them
+    READ_UNKNOWN = 247  # it took an entry for absent that the instance does not know
 
 
 @dataclass(frozen=True)

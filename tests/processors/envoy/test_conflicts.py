@@ -12,6 +12,7 @@ from appnet.codegen.c import ChainSource, print_chain
 from appnet.codegen.c.printer.body import BodyPrinter
 from appnet.codegen.c.printer.element import ElementPrinter
 from appnet.interpret import ChainInstance, Environment, Refused, Rpc, Store
+from appnet.ir import sharing
 from appnet.ir.nodes import Element
 from appnet.language.types import STRING
 from appnet.processors.envoy.build import build
@@ -151,6 +152,19 @@ def test_calls_are_told_what_they_would_be_one_after_another(store: StoreUnderTe
         them.run(random.Random(seed), 60)
         assert them.told == them.one_after_another()
         assert all(copy == joined for copy, joined in them.copies())
+
+
+@pytest.mark.parametrize("part", [1, 3])
+def test_instances_that_know_a_map_in_part_tell_calls_the_same(
+    store: StoreUnderTest, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "PART", part)
+    element = compiled_case("entries", 65_536)
+    assert sharing.shares(element)["x"].part == part
+    for seed in range(SEEDS):
+        them = UnderWay(store, element, 3)
+        them.run(random.Random(seed), 60)
+        assert them.told == them.one_after_another()
 
 
 @pytest.mark.parametrize("name", ["entries", "variables"])

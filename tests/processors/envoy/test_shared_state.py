@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from appnet.ir import sharing
 from appnet.processors.envoy.harness.native import ModuleUnderTest
 from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.processor import Denied
@@ -37,6 +38,32 @@ def test_a_map_is_one_and_agrees_with_the_interpreter(store: StoreUnderTest) -> 
         body = bytes([97 + (number * 7) % 5])
         them.call(number % 3, body)
         them.agree(number % 3)
+
+
+def test_a_map_that_instances_know_in_part_has_its_capacity(
+    store: StoreUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each instance keeps two entries, and the store drops those that the interpreter drops."""
+    monkeypatch.setattr(sharing, "PART", 2)
+    state = "@consistency(strong) @capacity(5)\nx: Map<string, int>\n@consistency(strong)\nn: int"
+    req = """n = n + 1
+b = get(rpc, 'body')
+seen = get(x, b, -1)
+if n - n / 4 * 4 == 3:
+    delete(x, b)
+else:
+    set(x, b, n)
+send(err(to_string(seen)), Up)"""
+    them = Instances(store, compiled(state, req), 3)
+    draw = random.Random(1)
+    for _ in range(80):
+        number = draw.randrange(3)
+        if draw.randrange(10) == 0:
+            them.restart(number)
+        them.call(number, draw.choice([b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"\xf7", b""]))
+        assert them.in_store("x") == list(them.interpreted[number].state_of("it")["x"].items())
+        known = them.modules[number].state_dump().splitlines()[0]
+        assert known.count(": ") <= 4, known  # what it keeps, and what the step was told at the keys that it read
 
 
 CASES = {

@@ -22,6 +22,7 @@ from appnet.ir.sharing import (
     as_merged,
     shared_variables,
     shares,
+    shares_of,
     steps_in_store,
     tried_by_steps,
     unavailable_of,
@@ -136,13 +137,13 @@ class _ChainPrinter:
         index, name = len(self._elements), names[element.name]
         sharer = len(self._sharers) if steps_in_store(element) else None
         tried = frozenset[str]()
+        compiled = [it for _, all_ in self._chain.methods for it in all_ if it.name == element.name]
         if sharer is not None:
-            compiled = [it for _, all_ in self._chain.methods for it in all_ if it.name == element.name]
             tried = tried_by_steps(compiled)
             self._sharers.append(_sharer(element, index, tried))
         context = ElementContext(
             *(as_merged(element), method, index, name, name, given, records, self._types, self._tallies, self._secrets),
-            *(shares(element), sharer, tried),
+            *(shares_of(compiled), sharer, tried),
         )
         printer = ElementPrinter(context)
         self._elements[element.name] = printer

@@ -261,7 +261,8 @@ class ElementPrinter:
                 flags = (variable.name in self.context.tried, variable.name in self._in_store, variable.persistent)
                 told = ", ".join(str(it).lower() for it in flags)
                 combiner = f"AN_{(self.context.shares[variable.name].combiner or 'unmerged').upper()}"
-                entry = f"{name}, {kind}, {descriptor}, {self.context.index}, {capacity}, {place}, {told}, {combiner}"
+                bounds = f"{capacity}, {self.context.shares[variable.name].part}"
+                entry = f"{name}, {kind}, {descriptor}, {self.context.index}, {bounds}, {place}, {told}, {combiner}"
                 entries.append(f"{{{entry}}},")
         return entries
 

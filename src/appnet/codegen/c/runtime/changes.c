@@ -47,6 +47,7 @@ static bool change_entry(an_copy *copy, an_scope *scope, const an_variable *it, 
   const an_type *type = it->type;
   an_heap *heap = &copy->guard->heap;
   void *map = *an_variable_at(copy->instance, it);
+  const uint32_t capacity = it->part > 0 ? copy->trial.room : it->capacity;
   const bool is_text = type->first->kind == AN_STRING;
   uint64_t number = 0;
   const void *value = set ? an_read_value(scope, type->second, bytes, copy->ahead) : NULL;
@@ -56,8 +57,8 @@ static bool change_entry(an_copy *copy, an_scope *scope, const an_variable *it, 
     if (!change_number(&rest, &number) || rest.size != 0) return false;
     if (type->first->moment) number -= copy->ahead;
   }
-  if (set && is_text) an_map_set_text(scope, heap, type, map, it->capacity, key, value);
-  if (set && !is_text) an_map_set_number(scope, heap, type, map, it->capacity, number, value);
+  if (set && is_text) an_map_set_text(scope, heap, type, map, capacity, key, value);
+  if (set && !is_text) an_map_set_number(scope, heap, type, map, capacity, number, value);
   if (!set && is_text) an_map_delete_text(heap, type, map, key);
   if (!set && !is_text) an_map_delete_number(heap, type, map, number);
   return true;

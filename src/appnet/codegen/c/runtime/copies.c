@@ -15,7 +15,7 @@ static void copy_take_back(an_copy *copy) {
 static void ask_to_join(an_copy *copy, an_view parts[AN_REQUEST_PARTS], size_t *count) {
   const an_carrier *carrier = copy->instance->copies->carrier;
   const an_view all[] = {AN_TEXT("join"),          carrier->id, buffer_view(&copy->kinds), buffer_view(&copy->lasting),
-                         buffer_view(&copy->first), trial_decimal(&copy->numbers[0], copy->batch)};
+                         buffer_view(&copy->first), trial_decimal(&copy->numbers[0], copy->batch), buffer_view(&copy->bound)};
   copy->asked = AN_ASKED_JOIN;
   *count = sizeof all / sizeof *all;
   memcpy(parts, all, sizeof all);
@@ -27,6 +27,8 @@ static void ask_to_commit(an_copy *copy, an_view alive, an_view parts[AN_REQUEST
   buffers_swap(&copy->request_steps, &copy->trial.steps);
   copy->trial.changes.size = copy->trial.steps.size = 0;
   for (an_step *it = copy->open.first; it != NULL; it = it->next) it->number = number++;
+  copy->unknown = copy->trial.unknown;
+  copy->trial.unknown = 0;
   copy->sent_to = an_trial_now(&copy->trial);
   steps_move(&copy->sent, &copy->open);
   copy->undone = false;
@@ -144,6 +146,13 @@ static bool copy_follow(an_copy *copy, an_view others, an_view taken, an_view st
   return true;
 }
 
+/* Steps that run again find what the store has told for them, however much that is. */
+static void make_room(an_copy *copy, bool again) {
+  const uint32_t wanted = copy->part + copy->unknown;
+  if (!again) copy->trial.room = copy->part;
+  if (again && wanted > copy->trial.room) copy->trial.room = wanted;
+}
+
 static const char *copy_committed(an_copy *copy, size_t number, uint8_t status, an_view bytes, an_step **woken) {
   an_steps_list settled, again;
   an_view taken = {NULL, 0};
@@ -151,6 +160,7 @@ static const char *copy_committed(an_copy *copy, size_t number, uint8_t status, 
   const bool follows = told && copy->joined;
   if (follows && status == 0 && !copy->undone) {
     copy->away = false;
+    make_room(copy, false);
     trial_keep(copy);
     *woken = steps_settle(&copy->sent, AN_DONE);
     return NULL;
@@ -164,6 +174,7 @@ static const char *copy_committed(an_copy *copy, size_t number, uint8_t status, 
   steps_clear(&settled);
   steps_clear(&again);
   settle_sent(copy, told || status == 0, taken, &settled, &again);
+  make_room(copy, again.first != NULL);
   if (status == 1 && again.first != NULL) an_metrics_state(copy->instance, number, AN_STATE_CONFLICT);
   if (follows && copy_follow(copy, bytes, taken, buffer_view(&steps), buffer_view(&changes), &again)) {
     steps_move(&settled, &again);
@@ -284,6 +295,14 @@ static uint64_t copy_waits_since(an_instance *instance, size_t number) {
 
 static size_t copy_count(const an_instance *instance) { return instance->copies == NULL ? 0 : instance->copies->count; }
 
+static void copy_in_part(an_copy *copy, const an_variable *variable, an_view name) {
+  const an_view most = trial_decimal(&copy->numbers[0], variable->capacity);
+  copy->part = copy->trial.room = variable->part;
+  an_buffer_append(&copy->bound, most.data, most.size);
+  an_buffer_append(&copy->bound, " ", 1);
+  an_buffer_append(&copy->bound, name.data, name.size);
+}
+
 static bool copy_init(an_copy *copy, an_instance *instance, const an_sharer *sharer) {
   const an_program *program = instance->program;
   const an_variable *it;
@@ -301,6 +320,7 @@ static bool copy_init(an_copy *copy, an_instance *instance, const an_sharer *sha
     an_buffer_append(&copy->kinds, it->kind.data, it->kind.size);
     an_buffer_append(&copy->kinds, "\n", 1);
     an_store_write(&copy->first, it, *an_variable_at(instance, it));
+    if (it->part > 0) copy_in_part(copy, it, name);
     if (!it->lasting) continue;
     an_buffer_append(&copy->lasting, name.data, name.size);
     an_buffer_append(&copy->lasting, "\n", 1);
@@ -310,7 +330,8 @@ static bool copy_init(an_copy *copy, an_instance *instance, const an_sharer *sha
   copy->trial.instance = instance;
   copy->trial.element = sharer->element;
   copy->trial.touched = an_alloc_zeroed(program->variable_count);
-  return copy->values_before != NULL && copy->trial.touched != NULL && !copy->first.failed && !copy->kinds.failed;
+  return copy->values_before != NULL && copy->trial.touched != NULL && !copy->first.failed && !copy->kinds.failed &&
+         !copy->bound.failed;
 }
 
 bool an_copies_init(an_instance *instance, const an_carrier *carrier) {
@@ -344,7 +365,8 @@ void an_copies_free(an_instance *instance) {
       an_lock_release(&copy->guard->lock);
     }
     an_trial_free(&copy->trial);
-    an_buffer *buffers[] = {&copy->birth, &copy->first, &copy->kinds, &copy->lasting, &copy->request, &copy->request_steps};
+    an_buffer *buffers[] = {&copy->birth, &copy->first,   &copy->kinds,        &copy->lasting,
+                            &copy->bound, &copy->request, &copy->request_steps};
     for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++) an_buffer_free(buffers[k]);
     an_free(copy->values_before);
   }

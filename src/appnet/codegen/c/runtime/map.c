@@ -115,10 +115,10 @@ static void map_remove(an_heap *heap, const an_type *type, an_map *map, uint32_t
 static void map_drop_oldest(an_heap *heap, const an_type *type, an_map *map) {
   if (map->oldest == 0) return;
   const void *key = map_key(an_map_entry_at(map, type, map->oldest));
-  if (an_is_tried(heap)) an_trial_delete(heap->trial, type, map, key);
+  const bool goes = !an_is_tried(heap) || an_trial_evicts(heap->trial, type, map, key);
   if (is_merged(heap)) an_merging_entry(heap->merging, type, map, key);
   map_remove(heap, type, map, table_place_of(map, type, map->oldest));
-  an_heap_evicted(heap, 1);
+  if (goes) an_heap_evicted(heap, 1);
 }
 
 void an_map_trim(an_heap *heap, const an_type *type, an_map *map, uint32_t capacity) {
@@ -230,7 +230,7 @@ static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map 
       return;
     }
   }
-  if (an_is_tried(heap)) an_trial_grows(heap->trial, map, map->size, capacity);
+  if (an_is_tried(heap)) capacity = an_trial_grows(heap->trial, map, map->size, capacity);
   if (map->size >= capacity) map_drop_oldest(heap, type, map);
   /* State that a version with more room filled since it was trimmed gets smaller step by step. */
   if (heap != NULL && map->size >= capacity) map_drop_oldest(heap, type, map);

@@ -40,6 +40,7 @@ typedef struct an_variable {
   const an_type *type;
   uint32_t element;
   uint32_t capacity; /* of a Map or Vec */
+  uint32_t part;     /* of a Map in the store, how many entries instances keep; 0: all */
   size_t place;      /* where the state has the pointer to the value */
   bool tried;        /* steps change it: see steps.h */
   bool shared;       /* it is in the store, where the host shares state */

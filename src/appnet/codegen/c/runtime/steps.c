@@ -63,8 +63,9 @@ typedef struct an_copy {
   an_trial_mark sent_to; /* what of it is under way */
   an_steps_list waiting, open, sent; /* did not run; ran; are under way */
   uint64_t position, batch, ahead;
+  uint32_t part, unknown; /* see an_variable; and what an_trial had of it with the batch under way */
   uint64_t heard_ns; /* when the store last answered */
-  an_buffer birth, first, kinds, lasting; /* see commit.lua */
+  an_buffer birth, first, kinds, lasting, bound; /* see commit.lua */
   an_buffer request, request_steps;       /* changes under way, and whose they are: see an_trial */
   an_spoilt spoilt;
   trial_digits numbers[2];

@@ -246,11 +246,23 @@ void an_trial_read_all(an_trial *trial, const char *variable) {
   trial_read_all(trial, (an_view){(const uint8_t *)variable, strlen(variable)});
 }
 
+static bool trial_knows(const an_variable *variable, const an_map *map, const void *key) {
+  if (variable->part == 0) return true;
+  if (variable->type->first->kind == AN_STRING) return an_map_get_text(map, variable->type, *(const an_view *)key) != NULL;
+  return an_map_get_number(map, variable->type, *(const uint64_t *)key) != NULL;
+}
+
 void an_trial_read(an_trial *trial, const an_type *type, const void *map, const void *key) {
   const an_variable *variable = trial_in_store(trial, map);
   (void)type;
   if (variable == NULL) return;
-  if (trial->read.size > TRIAL_MOST_READ) {
+  if (!trial_knows(variable, map, key)) {
+    trial_change(&trial->read, AN_STORE_READ_UNKNOWN, variable, key, NULL, NULL);
+    trial->last_read = trial->read.size; /* no change says as much */
+    trial->unknown++;
+    return;
+  }
+  if (variable->part == 0 && trial->read.size > TRIAL_MOST_READ) {
     trial->read.size = 0;
     an_trial_read_all(trial, "");
     return;
@@ -261,9 +273,18 @@ void an_trial_read(an_trial *trial, const an_type *type, const void *map, const 
 
 /* Whether an entry has to go depends on how many there are. With room for all that others may have added, it does not: what came
  * with the answer that was under way as the step ran, and with its own. */
-void an_trial_grows(an_trial *trial, const void *map, uint32_t size, uint32_t capacity) {
+uint32_t an_trial_grows(an_trial *trial, const void *map, uint32_t size, uint32_t capacity) {
   const an_variable *variable = trial_in_store(trial, map);
+  if (variable != NULL && variable->part > 0) return trial->room;
   if (variable != NULL && (uint64_t)size + 2 * AN_STORE_LOOKS >= capacity) trial_read_all(trial, an_store_name(variable));
+  return capacity;
+}
+
+bool an_trial_evicts(an_trial *trial, const an_type *type, const void *map, const void *key) {
+  const an_variable *variable = trial_in_store(trial, map);
+  if (variable != NULL && variable->part > 0) return false;
+  an_trial_delete(trial, type, map, key);
+  return true;
 }
 
 void an_trial_step(an_trial *trial) {

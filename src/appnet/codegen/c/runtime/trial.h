@@ -21,6 +21,8 @@ struct an_trial {
   an_instance *instance;
   uint32_t element;
   bool *touched;      /* by variable of the program: a Vec in the store that has changed */
+  uint32_t room;      /* entries that a Map may have now that is known in part */
+  uint32_t unknown;   /* of its entries, how many steps that were not sent yet have taken for absent */
 };
 
 /* How far it was. */
@@ -38,8 +40,10 @@ void an_trial_dropped(an_trial *trial, void *block);
  * that is not there; or all of a variable; or with an empty name all that there is. */
 void an_trial_read(an_trial *trial, const an_type *type, const void *map, const void *key);
 void an_trial_read_all(an_trial *trial, const char *variable);
-/* A Map of so many entries is about to have one more. */
-void an_trial_grows(an_trial *trial, const void *map, uint32_t size, uint32_t capacity);
+/* A Map of so many entries is about to have one more; how many it may have. */
+uint32_t an_trial_grows(an_trial *trial, const void *map, uint32_t size, uint32_t capacity);
+/* The oldest entry of a Map is about to go; whether it does so in the store. */
+bool an_trial_evicts(an_trial *trial, const an_type *type, const void *map, const void *key);
 
 /* For Maps and Vecs of state. A Map's are written down at once. */
 void an_trial_set(an_trial *trial, const an_type *type, const void *map, const void *key, const void *value);
@@ -68,6 +72,7 @@ typedef enum an_store_change {
   AN_STORE_CLEAR = 4,
   AN_STORE_READ = 5,
   AN_STORE_READ_ALL = 6,
+  AN_STORE_READ_UNKNOWN = 247, /* an entry that the instance does not know, and took for absent */
 } an_store_change;
 /* Among so many changes of others, the store finds those that a step knows nothing of; see LOOKS in commit.lua. */
 enum { AN_STORE_LOOKS = 1024 };
