@@ -92,6 +92,6 @@ async def judged(
                 await trouble(it)
                 stdin.write(b"go\n")
             assert "Part" in await line()
-            return Verdict(*(await line()).values(), it.troubles)  # type: ignore[arg-type]
+            return Verdict(*(await line()).values(), it.troubles)  # type: ignore[arg-type, call-arg]
     finally:
         await lifetime.stop(process, 1)
