@@ -65,9 +65,9 @@ init(word = ''):
 
 req(rpc):
     body = get(rpc, 'Body')
-    found = body
+    n = 0
 {work}
-    if found != '' and body == word:
+    if n > 0 and body == word:
         send(err('refused', PERMISSION_DENIED), Up)
     send(rpc, Down)
 
@@ -75,8 +75,8 @@ resp(rpc):
     send(rpc, Up)
 """
 _WORK = {
-    "signatures": ["found = hmac(found, 'key')"] * 16,
-    "metadata": [f"found = concat(found, get_metadata(rpc, 'x-key-{number}'))" for number in range(48)],
+    "signatures": [f"n = n + size(hmac(body, 'key {number}'))" for number in range(48)],
+    "encryption": [f"n = n + size(encrypt(body, 'key {number}'))" for number in range(48)],
 }
 
 

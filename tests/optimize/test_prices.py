@@ -40,7 +40,7 @@ def text(tmp_path: Path, *edits: tuple[str, str]) -> str:
 
 
 EDITS = {
-    "a kind that is none": (("crypto:", "cryptography:"), {"C010", "C011"}),
+    "a kind that is none": (("signature:", "signing:"), {"C010", "C011"}),
     "below nothing": (("module: 1.5", "module: -1.5"), {"C084"}),
     "endless": (("crossing: 40.0", "crossing: .inf"), {"C084"}),
     "no number": (("crossing: 40.0", "crossing: much"), {"C084"}),

@@ -60,12 +60,14 @@ def all_probes() -> list[Probe]:
         _probe("response_message", [], [_READ, "number = size(text)"], copies=4),
         _probe("plain", [_READ, "n = size(text)", *_repeated(40, *_PLAIN), "number = n"]),
         _probe("container", [_READ, *_repeated(60, "set(seen, text, get(seen, text, {n}) + 1)")]),
-        _probe("metadata", _repeated(10, "set_metadata(rpc, 'probe-{n}', get_metadata(rpc, 'user'))")),
+        _probe("metadata", _counted(40, "get_metadata(rpc, 'user')", "get_metadata(rpc, 'probe-{n}')")),
+        _probe("metadata_write", _repeated(10, "set_metadata(rpc, 'probe-{n}', 'probe')")),
         _probe("time", _repeated(100, "last = current_time()")),
         _probe("record", [_READ, *_repeated(10, "set(noted, size(noted), text)")]),
         _probe("write", _LENGTHENED, _LENGTHENED, copies=4),
-        _probe("crypto", [_READ, *_repeated(4, "kept = encrypt(text, 'key {n}')", "kept = hmac(text, 'key {n}')")]),
-        _probe("compression", [_READ, *_repeated(10, "kept = compress(text)")]),
+        _probe("encryption", [_READ, *_counted(32, "encrypt(text, 'key {n}')")]),
+        _probe("signature", [_READ, *_counted(32, "hmac(text, 'key {n}')")]),
+        _probe("compression", [_READ, *_counted(10, "compress(concat(text, '{n}'))")]),
     ]
 
 
@@ -74,6 +76,11 @@ def _probe(finds: str, request: list[str] | None = None, response: list[str] | N
     blocks = ("\n    ".join([f"{name}(rpc):", *(lines or []), f"send(rpc, {way})"]) for name, lines, way in handlers)
     source = _STATE + "\n\n".join(blocks) + "\n"
     return Probe(finds, compile_element(TextSource(Path(f"{finds}.appnet"), source), METHOD).element, copies)
+
+
+def _counted(times: int, *texts: str) -> list[str]:
+    """Statements that need each of these texts, and add next to nothing to what these cost."""
+    return ["n = 0", *_repeated(times, *(f"n = n + size({it})" for it in texts)), "number = n"]
 
 
 def _repeated(times: int, *lines: str) -> list[str]:

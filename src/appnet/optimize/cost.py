@@ -25,7 +25,10 @@ from appnet.language.operations.registry import OPERATIONS
 _ITEMS_OF_A_LOOP = 8  # what a Vec is taken to hold, where nothing is known
 _REFUSED = 0.01  # the share of RPCs that an element which can refuse is taken to end, where no profile says better
 
-KINDS = ("plain", "container", "metadata", "time", "record", "write", "crypto", "compression")
+KINDS = (
+    *("plain", "container", "metadata", "metadata_write", "time", "record", "write"),
+    *("encryption", "signature", "compression"),
+)
 """Of operations: each has a price of its own."""
 
 
@@ -151,7 +154,7 @@ def _kinds_of(statement: Statement, kinds: Mapping[str, str]) -> tuple[str, ...]
     if isinstance(statement, WriteField | ClearField):
         return ("write",)
     if isinstance(statement, Route | Delay):
-        return ("metadata",)  # a header, for Envoy
+        return ("metadata_write",)  # a header, for Envoy
     call = call_of(statement)
     if call is not None:
         place = getattr(call.args[0], "name", "") if call.args else ""

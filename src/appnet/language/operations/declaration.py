@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Literal
 
-CostKind = Literal["plain", "container", "metadata", "time", "crypto", "compression"]
+CostKind = Literal["plain", "container", "metadata", "metadata_write", "time", "encryption", "signature", "compression"]
 """Operations of one kind have one price."""
 
 
@@ -77,6 +77,8 @@ class Operation:
             return self.cost
         if self.effects & (Effect.READS_CONTAINER | Effect.WRITES_CONTAINER):
             return "container"
+        if self.effects & (Effect.WRITES_METADATA | Effect.WRITES_TRAILERS):
+            return "metadata_write"
         if self.effects & OF_METADATA:
             return "metadata"
         return "time" if Effect.TIME in self.effects else "plain"

@@ -36,6 +36,7 @@ INTERCEPTORS: Mapping[str, float] = {
     "request_message": 0.023,
     "response_message": 0.038,
     "metadata": 0.091,
+    "metadata_write": 0.091,
     "write": 0.33,
 }
 """Microseconds that gRPC-Go's interceptors take around a chain, by price: `python -m benchmarks.probes`."""
