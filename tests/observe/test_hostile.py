@@ -70,6 +70,7 @@ CASES: list[tuple[str, Signal, bytes, int, str]] = [
     ("deep", Signal.LOGS, deep(10_000), 400, "not an ExportLogsServiceRequest"),
     ("many", Signal.LOGS, many(MOST_RECORDS + 1), 400, "more than 200000 records in one post"),
     ("very many", Signal.LOGS, many(30 << 20), 400, "more than 200000 records in one post"),
+    ("fields of no meaning", Signal.LOGS, b"\x18\0" * (30 << 20), 400, "too many fields"),
     ("a long name", Signal.LOGS, request("a" * 5_000 + ".b", AnyValue(int_value=1)), 400, "is not ELEMENT.VARIABLE"),
     ("a long refusal", Signal.LOGS, request(REFUSALS, AnyValue(string_value="x" * 20_000)), 400, "more than 16384 bytes"),
     ("a large resource", Signal.LOGS, large_resource(), 400, "a resource takes more than 32768 bytes"),

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
+from itertools import count, repeat
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -158,20 +158,23 @@ def value_of(value: Any) -> RecordValue:
 
 def _check_number(body: bytes) -> None:
     """Raises `MalformedTelemetryError` where there are too many records to take them apart."""
-    number = 0
-    for resource_logs in _parts(body, 0, len(body), 1):
-        for scope_logs in _parts(body, *resource_logs, 2):
-            for _ in _parts(body, *scope_logs, 2):
+    number, seen = 0, count()
+    for resource_logs in _parts(body, 0, len(body), 1, seen):
+        for scope_logs in _parts(body, *resource_logs, 2, seen):
+            for _ in _parts(body, *scope_logs, 2, seen):
                 number += 1
                 if number > MOST_RECORDS:
                     raise MalformedTelemetryError(_TOO_MANY)
 
 
-def _parts(body: bytes, place: int, end: int, wanted: int) -> Iterator[tuple[int, int]]:
+def _parts(body: bytes, place: int, end: int, wanted: int, seen: Iterator[int]) -> Iterator[tuple[int, int]]:
     """Where the submessages of the field ``wanted`` begin and end, in a message of protobuf. What is malformed ends
-    them: protobuf says more about it."""
+    them: protobuf says more about it. ``seen`` counts all fields, also others: raises `MalformedTelemetryError` where
+    they are too many to be looked at."""
     try:
         while place < end:
+            if next(seen) > 2 * MOST_RECORDS:
+                raise MalformedTelemetryError("too many fields beside the records in one post")
             tag, place = _varint(body, place)
             match tag & 7:
                 case 0:
