@@ -315,10 +315,11 @@ class _Work:
         try:
             if application is None:  # looked at for the last time before
                 return
+            nothing_left = not self._is_written(key)  # else what goes meanwhile, unheld, would leave its filters behind
             await application.reconcile()
             await self._let_go(key)
             self._failed.pop(key, None)
-            if all(application_of(body) != key for _, body in self._around.world.inside(CONFIGURATIONS, key[0])):
+            if nothing_left and not self._is_written(key):
                 del self._applications[key]
                 return
             self._touch(key, _LOOK_AGAIN_SECONDS)
@@ -337,6 +338,10 @@ class _Work:
         finally:
             self._busy.discard(key)
             self._wake.set()
+
+    def _is_written(self, key: Key) -> bool:
+        """Whether an AppNetConfig says anything of the application, be it that it goes."""
+        return any(application_of(body) == key for _, body in self._around.world.inside(CONFIGURATIONS, key[0]))
 
     async def _let_go(self, key: Key) -> None:
         """Lets AppNetConfigs go that are deleted, now that nothing is left of them."""
