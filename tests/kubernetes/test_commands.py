@@ -118,6 +118,7 @@ def echo(controlled: Controlled, tmp_path_factory: pytest.TempPathFactory) -> It
         stop_sidecar(cluster, it)
     running.stop(None).wait()
     cluster.kubectl("delete", "-f", str(folder / "echo.yaml"))
+    cluster.kubectl("delete", "--ignore-not-found", "-f", "-", given=f"{MESH}---{FRONTEND}")
 
 
 @pytest.fixture

@@ -77,6 +77,7 @@ def echo(controlled: Controlled, tmp_path: Path, target: str) -> Iterator[Applic
         running.stop(None).wait()
         cluster.kubectl("delete", "appnetconfigs", "--all", "--timeout=100s")
         cluster.kubectl("delete", "-f", str(folder / "echo.yaml"))
+        cluster.kubectl("delete", "--ignore-not-found", "-f", "-", given=f"{MESH}---{FRONTEND}")
 
 
 def loader_metadata(cluster: Cluster, folder: Path) -> dict[str, str]:
