@@ -34,6 +34,7 @@ from appnet.state.layout import (
     PARTS,
     Change,
     ChangeKind,
+    Joined,
     Step,
     encode,
     encode_steps,
@@ -76,17 +77,20 @@ class Filler:
         self.keys = dict(zip(PARTS, state_keys(_NAME, "quota"), strict=True))
         self.capacity, self._batch = capacity, 0
         client.script_load(script().decode())
-        self._ask("join", "filler", "used:Map<string, int>\n", "", b"", 0, f"{capacity} used")
+        self._join()
 
     def _ask(self, *arguments: bytes | str | int) -> bytes:
         answer: bytes = self.client.evalsha(script_digest(), len(self.keys), *self.keys.values(), *arguments)
         return answer
 
+    def _join(self) -> Joined:
+        kinds, bound = "used:Map<string, int>\n", f"{self.capacity} used"
+        return read_joined(self._ask("join", "filler", kinds, "", b"", self._batch, bound))
+
     def fill(self, first: int, end: int) -> None:
         """Sets these keys to 1."""
         one = encode(1, INT)
-        kinds = "used:Map<string, int>\n"
-        joined = read_joined(self._ask("join", "filler", kinds, "", b"", self._batch, f"{self.capacity} used"))
+        joined = self._join()
         position = joined.position
         for start in range(first, end, _BATCH):
             numbers = range(start, min(start + _BATCH, end))

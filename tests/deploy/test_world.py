@@ -22,7 +22,7 @@ def test_what_was_made_in_the_place_of_another_stays_when_that_is_told_to_be_gon
     assert world.configuration(KEY) == made("second")
     assert list(world.inside(CONFIGURATIONS, "shop")) == [("echo", made("second"))]
     world.lost(CONFIGURATIONS, made("second"))
-    assert not world.all(CONFIGURATIONS)
+    assert world.one(CONFIGURATIONS, KEY) is None
     assert not list(world.inside(CONFIGURATIONS, "shop"))
 
 
@@ -30,7 +30,7 @@ def test_a_late_word_of_what_is_gone_hides_nothing() -> None:
     world = World()
     for it in (made("first"), made("second"), made("first", late="yes")):
         world.saw(CONFIGURATIONS, it)
-    assert world.all(CONFIGURATIONS) == {KEY: made("second")}
+    assert world.one(CONFIGURATIONS, KEY) == made("second")
 
 
 def test_what_is_not_ours_any_more_is_forgotten_alone() -> None:
@@ -39,4 +39,4 @@ def test_what_is_not_ours_any_more_is_forgotten_alone() -> None:
     world.saw(FILTERS, made("first", **ours))
     world.saw(FILTERS, made("second", **ours))
     world.saw(FILTERS, made("first"))
-    assert world.all(FILTERS) == {KEY: made("second", **ours)}
+    assert world.one(FILTERS, KEY) == made("second", **ours)

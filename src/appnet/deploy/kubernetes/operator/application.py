@@ -316,7 +316,7 @@ class ClusterApplication:
     # --- objects ---
 
     async def _apply(self, key: Key, made: Object) -> None:
-        there = self._around.world.all(FILTERS).get(key)
+        there = self._around.world.one(FILTERS, key)
         if there is not None and _same(there, made):
             return
         applied = await self._around.api.apply(made)

@@ -284,7 +284,7 @@ class _Work:
         namespace, name = key_of(body)
         if kind is CONFIGURATIONS:
             key, before = application_of(body), self._referring.pop((namespace, name), None)
-            if (namespace, name) in self._around.world.all(kind):
+            if self._around.world.one(kind, (namespace, name)) is not None:
                 self._referring[namespace, name] = key
             for it in {key, before or key}:
                 if it not in self._applications:

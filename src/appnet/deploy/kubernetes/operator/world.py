@@ -101,9 +101,10 @@ class World:
         if not there:
             objects.pop(key, None)
 
-    def all(self, kind: Kind) -> Mapping[Key, Any]:
-        """All of a kind."""
-        return {key: _newest(it) for key, it in self._objects[kind.plural].items()}
+    def one(self, kind: Kind, key: Key) -> Any | None:
+        """The one of this key; None where there is none."""
+        there = self._objects[kind.plural].get(key)
+        return _newest(there) if there else None
 
     def configuration(self, key: Key) -> Object:
         """The AppNetConfig of this key, which has to be there."""
